@@ -1,0 +1,4 @@
+//! Owns the rules: two languages, one form (`ir`), one evaluator. Asks the world only through the host that it is given.
+
+pub mod ir;
+pub mod template;

@@ -1,0 +1,323 @@
+//! Owns templates: text with udev's substitutions (`$attr{…}`, `%k`, `$env{…}`), parsed once when rules are loaded.
+//!
+//! Never looks a value up: expansion is `eval`'s.
+
+use std::fmt;
+
+use bstr::{BStr, BString, ByteSlice};
+
+/// Text with substitutions.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Template {
+    text: BString,
+    parts: Box<[Part]>,
+}
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// Text that stands for itself.
+    Text(BString),
+    /// A value of the event.
+    Var(Var),
+}
+
+/// A substitution.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Var {
+    /// `$devnode`, `%N`: the node with the device directory in front.
+    Devnode,
+    /// `$attr{NAME}`, `%s{NAME}`: an attribute of the device, else of the matched parent.
+    Attr(BString),
+    /// `$env{NAME}`, `%E{NAME}`: a property.
+    Env(BString),
+    /// `$kernel`, `%k`.
+    Kernel,
+    /// `$number`, `%n`: the digits at the end of the kernel name.
+    Number,
+    /// `$driver`, `%d`: driver of the matched parent.
+    Driver,
+    /// `$devpath`, `%p`.
+    Devpath,
+    /// `$id`, `%b`: kernel name of the matched parent.
+    Id,
+    /// `$major`, `%M`.
+    Major,
+    /// `$minor`, `%m`.
+    Minor,
+    /// `$result`, `%c`, with `{N}` or `{N+}`.
+    Result(Words),
+    /// `$parent`, `%P`: the parent's node name.
+    Parent,
+    /// `$name`, `%D`.
+    Name,
+    /// `$links`, `%L`.
+    Links,
+    /// `$root`, `%r`: the device directory.
+    Root,
+    /// `$sys`, `%S`.
+    Sys,
+    /// `$index`: the number of the rule's `index` (TOML only).
+    Index,
+}
+
+/// Which words of a program's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Words {
+    /// The whole output.
+    All,
+    /// The n-th word, from 1.
+    One(u32),
+    /// The n-th word and all behind it.
+    From(u32),
+}
+
+/// Something odd in a template, with its offset in bytes. udev keeps going with all of them; TOML refuses them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// `$x` or `%x` that is no substitution; udev keeps it as text.
+    #[error("`{word}` is no substitution")]
+    Unknown {
+        /// Offset of the `$` or `%`.
+        at: usize,
+        /// What was found.
+        word: String,
+    },
+    /// `$attr` or `$env` without `{…}`, a missing `}`, an empty `{}`: udev ends the text there.
+    #[error("`{word}` needs a name in braces")]
+    Braces {
+        /// Offset of the `$` or `%`.
+        at: usize,
+        /// What was found.
+        word: String,
+    },
+}
+
+impl TemplateError {
+    /// Offset of the odd part in the template's text, in bytes.
+    pub fn offset(&self) -> usize {
+        match self {
+            TemplateError::Unknown { at, .. } | TemplateError::Braces { at, .. } => *at,
+        }
+    }
+}
+
+/// Long name, short letter. The order counts: a name is found by its beginning.
+const TABLE: [(&str, u8); 21] = [
+    ("devnode", b'N'),
+    ("tempnode", b'N'),
+    ("attr", b's'),
+    ("sysfs", b's'),
+    ("env", b'E'),
+    ("kernel", b'k'),
+    ("number", b'n'),
+    ("driver", b'd'),
+    ("devpath", b'p'),
+    ("id", b'b'),
+    ("major", b'M'),
+    ("minor", b'm'),
+    ("result", b'c'),
+    ("parent", b'P'),
+    ("name", b'D'),
+    ("links", b'L'),
+    ("root", b'r'),
+    ("sys", b'S'),
+    ("index", b'i'),
+    ("$", b'$'),
+    ("%", b'%'),
+];
+
+impl Template {
+    /// Parses `text`. What udev would let pass comes back as errors beside a template that does what udev does.
+    pub fn parse(text: &[u8]) -> (Self, Vec<TemplateError>) {
+        let mut parts = Vec::new();
+        let mut errors = Vec::new();
+        let mut literal = BString::default();
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            match substitution(text, at) {
+                Ok(Some((Piece::Byte(b), next))) => {
+                    literal.push(b);
+                    at = next;
+                }
+                Ok(Some((Piece::Var(var), next))) => {
+                    if !literal.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut literal)));
+                    }
+                    parts.push(Part::Var(var));
+                    at = next;
+                }
+                Ok(None) => {
+                    literal.push(byte);
+                    at += 1;
+                }
+                Err(error @ TemplateError::Unknown { .. }) => {
+                    errors.push(error);
+                    literal.push(byte);
+                    at += 1;
+                }
+                Err(error) => {
+                    errors.push(error);
+                    break;
+                }
+            }
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        (Self { text: text.into(), parts: parts.into() }, errors)
+    }
+
+    /// A template that stands for `text` itself.
+    pub fn literal(text: &[u8]) -> Self {
+        let parts = if text.is_empty() { [].into() } else { [Part::Text(text.into())].into() };
+        Self { text: text.into(), parts }
+    }
+
+    /// The text as written.
+    pub fn text(&self) -> &BStr {
+        self.text.as_bstr()
+    }
+
+    /// The pieces in order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The value, if it needs no event: the template holds no substitution.
+    pub fn constant(&self) -> Option<&BStr> {
+        match &*self.parts {
+            [] => Some(BStr::new("")),
+            [Part::Text(text)] => Some(text.as_bstr()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Template({:?})", self.text)
+    }
+}
+
+enum Piece {
+    Byte(u8),
+    Var(Var),
+}
+
+/// Reads a substitution at `at`: the piece and the offset behind it, or `None` for an ordinary byte.
+fn substitution(text: &[u8], at: usize) -> Result<Option<(Piece, usize)>, TemplateError> {
+    let rest = text.get(at + 1..).unwrap_or_default();
+    let found = match text.get(at) {
+        Some(b'$') => TABLE
+            .iter()
+            .find(|(long, _)| *long != "%" && rest.starts_with(long.as_bytes()))
+            .map(|(long, short)| (*short, long.len())),
+        Some(b'%') => rest
+            .first()
+            .filter(|b| **b != b'$' && **b != b'i')
+            .and_then(|b| TABLE.iter().find(|(_, short)| short == b))
+            .map(|(_, short)| (*short, 1)),
+        _ => return Ok(None),
+    };
+    let Some((letter, len)) = found else {
+        return Err(TemplateError::Unknown { at, word: word_at(text, at) });
+    };
+    if matches!(letter, b'$' | b'%') {
+        return Ok(Some((Piece::Byte(letter), at + 1 + len)));
+    }
+    let behind = at + 1 + len;
+    let braces = || TemplateError::Braces { at, word: word_at(text, at) };
+    let (argument, next) = match text.get(behind) {
+        Some(b'{') => {
+            let inner = text.get(behind + 1..).unwrap_or_default();
+            let end = inner.find_byte(b'}').filter(|end| *end > 0).ok_or_else(braces)?;
+            (inner.get(..end), behind + 1 + end + 1)
+        }
+        _ => (None, behind),
+    };
+    match var(letter, argument) {
+        Some(var) => Ok(Some((Piece::Var(var), next))),
+        None => Err(braces()),
+    }
+}
+
+fn var(letter: u8, argument: Option<&[u8]>) -> Option<Var> {
+    Some(match letter {
+        b'N' => Var::Devnode,
+        b's' => Var::Attr(argument?.into()),
+        b'E' => Var::Env(argument?.into()),
+        b'k' => Var::Kernel,
+        b'n' => Var::Number,
+        b'd' => Var::Driver,
+        b'p' => Var::Devpath,
+        b'b' => Var::Id,
+        b'M' => Var::Major,
+        b'm' => Var::Minor,
+        b'c' => Var::Result(words(argument)?),
+        b'P' => Var::Parent,
+        b'D' => Var::Name,
+        b'L' => Var::Links,
+        b'r' => Var::Root,
+        b'S' => Var::Sys,
+        b'i' => Var::Index,
+        _ => return None,
+    })
+}
+
+fn words(argument: Option<&[u8]>) -> Option<Words> {
+    let Some(argument) = argument else { return Some(Words::All) };
+    let (digits, onward) = argument.strip_suffix(b"+").map_or((argument, false), |digits| (digits, true));
+    let number = digits.to_str().ok()?.parse().ok()?;
+    Some(if onward { Words::From(number) } else { Words::One(number) })
+}
+
+fn word_at(text: &[u8], at: usize) -> String {
+    let rest = text.get(at..).unwrap_or_default();
+    let len = 1 + rest.iter().skip(1).take_while(|b| b.is_ascii_alphanumeric() || **b == b'{').count();
+    rest.get(..len.max(1)).unwrap_or_default().to_str_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(s: &str) -> Part {
+        Part::Text(s.into())
+    }
+
+    #[test]
+    fn parses() {
+        let cases: Vec<(&str, Vec<Part>)> = vec![
+            ("gps", vec![text("gps")]),
+            ("", vec![]),
+            ("gps%n", vec![text("gps"), Part::Var(Var::Number)]),
+            ("$env{ID_PATH}x", vec![Part::Var(Var::Env("ID_PATH".into())), text("x")]),
+            ("%s{a b}", vec![Part::Var(Var::Attr("a b".into()))]),
+            ("$attr{size}$kernel", vec![Part::Var(Var::Attr("size".into())), Part::Var(Var::Kernel)]),
+            ("$kernelx", vec![Part::Var(Var::Kernel), text("x")]),
+            ("100%%$$", vec![text("100%$")]),
+            ("%c{2+}", vec![Part::Var(Var::Result(Words::From(2)))]),
+            ("$result", vec![Part::Var(Var::Result(Words::All))]),
+            ("cam/$index", vec![text("cam/"), Part::Var(Var::Index)]),
+            ("$devnode|$devpath", vec![Part::Var(Var::Devnode), text("|"), Part::Var(Var::Devpath)]),
+        ];
+        for (given, expected) in cases {
+            let (template, errors) = Template::parse(given.as_bytes());
+            assert_eq!(template.parts(), expected, "{given}");
+            assert_eq!(errors, [], "{given}");
+        }
+    }
+
+    #[test]
+    fn odd_ones_do_what_udev_does() {
+        let (template, errors) = Template::parse(b"a%z b");
+        assert_eq!(template.constant().unwrap(), "a%z b");
+        assert_eq!(errors, [TemplateError::Unknown { at: 1, word: "%z".into() }]);
+        for cut in ["a$attr", "a$attr{", "a$env{}", "a%s"] {
+            let (template, errors) = Template::parse(cut.as_bytes());
+            assert_eq!(template.constant().unwrap(), "a", "{cut}");
+            assert!(matches!(errors[..], [TemplateError::Braces { at: 1, .. }]), "{cut}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Owns udev's rules for characters in names: which bytes are safe, and how the others are replaced or escaped.
+
+use bstr::BString;
+
+/// Bytes that a use allows beyond the safe set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SafeExtra {
+    /// None: one component of a name.
+    None,
+    /// `/`: a name with directories.
+    Slash,
+    /// `/` and space: a list of names.
+    SlashSpace,
+    /// `/ $%?,`: attribute values and what programs print.
+    Value,
+}
+
+impl SafeExtra {
+    fn allows(self, byte: u8) -> bool {
+        match self {
+            SafeExtra::None => false,
+            SafeExtra::Slash => byte == b'/',
+            SafeExtra::SlashSpace => matches!(byte, b'/' | b' '),
+            SafeExtra::Value => matches!(byte, b'/' | b' ' | b'$' | b'%' | b'?' | b','),
+        }
+    }
+}
+
+/// True for `0-9 A-Z a-z # + - . : = @ _`, the bytes that udev leaves alone in names.
+fn is_safe(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"#+-.:=@_".contains(&byte)
+}
+
+/// Replaces every byte that is neither safe, nor allowed by `extra`, nor part of a multi-byte UTF-8 character, nor the
+/// start of a literal `\x`, by `_`. Where space is allowed, other white space becomes a space.
+pub fn replace_unsafe(text: &[u8], extra: SafeExtra) -> BString {
+    let mut out = BString::from(Vec::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some(&byte) = rest.first() {
+        let take = if is_safe(byte) || extra.allows(byte) {
+            1
+        } else if rest.starts_with(b"\\x") {
+            2
+        } else {
+            multi_byte_len(rest)
+        };
+        let (kept, after) = rest.split_at(take.max(1));
+        match take {
+            0 if byte.is_ascii_whitespace() && extra.allows(b' ') => out.push(b' '),
+            0 => out.push(b'_'),
+            _ => out.extend_from_slice(kept),
+        }
+        rest = after;
+    }
+    out
+}
+
+/// Length in bytes of the valid UTF-8 character of two or more bytes at the start of `text`, 0 if there is none.
+fn multi_byte_len(text: &[u8]) -> usize {
+    let (ch, len) = bstr::decode_utf8(text);
+    if ch.is_some() && len > 1 { len } else { 0 }
+}
+
+/// Trims white space at both ends and makes each inner run one `_`.
+pub fn collapse_whitespace(text: &[u8]) -> BString {
+    let words: Vec<&[u8]> = text.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).collect();
+    words.join(&b'_').into()
+}
+
+/// Escapes for the `_ENC` properties: every byte that is not safe and not part of a multi-byte UTF-8 character, and
+/// every backslash, becomes `\xNN` with lower-case digits.
+pub fn encode_node_name(text: &[u8]) -> BString {
+    let mut out = BString::from(Vec::with_capacity(text.len()));
+    let mut rest = text;
+    while let Some(&byte) = rest.first() {
+        let take = if is_safe(byte) { 1 } else { multi_byte_len(rest) };
+        let (kept, after) = rest.split_at(take.max(1));
+        if take == 0 {
+            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+        } else {
+            out.extend_from_slice(kept);
+        }
+        rest = after;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use bstr::ByteSlice;
+
+    use super::*;
+
+    #[test]
+    fn unsafe_bytes() {
+        let cases: &[(&[u8], SafeExtra, &[u8])] = &[
+            (b"abc-1.2:3", SafeExtra::None, b"abc-1.2:3"),
+            (b"a/b c", SafeExtra::None, b"a_b_c"),
+            (b"a/b c", SafeExtra::Slash, b"a/b_c"),
+            (b"a/b\tc", SafeExtra::SlashSpace, b"a/b c"),
+            (b"$x,%?", SafeExtra::Value, b"$x,%?"),
+            ("Gerät".as_bytes(), SafeExtra::None, "Gerät".as_bytes()),
+            (b"\xff\xfe", SafeExtra::None, b"__"),
+            (b"a\\x20b", SafeExtra::None, b"a\\x20b"),
+            (b"a\\b", SafeExtra::None, b"a_b"),
+            (b"\"'`;", SafeExtra::Value, b"____"),
+        ];
+        for (text, extra, expected) in cases {
+            assert_eq!(replace_unsafe(text, *extra).as_bstr(), expected.as_bstr(), "{text:?} {extra:?}");
+        }
+    }
+
+    #[test]
+    fn whitespace() {
+        for (text, expected) in [("  a  b\tc ", "a_b_c"), ("", ""), ("   ", ""), ("x", "x")] {
+            assert_eq!(collapse_whitespace(text.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn encoding() {
+        for (text, expected) in
+            [("USB Disk", "USB\\x20Disk"), ("a\\b", "a\\x5cb"), ("é/", "é\\x2f"), ("a.b", "a.b")]
+        {
+            assert_eq!(encode_node_name(text.as_bytes()), expected);
+        }
+    }
+}

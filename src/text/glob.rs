@@ -1,0 +1,384 @@
+//! Owns glob patterns as udev rules mean them: `fnmatch(3)` without flags (`*` crosses `/`, a leading dot is nothing
+//! special, `[!…]` and `[^…]` negate, `\` takes the next byte literally), with `|` between alternatives.
+//!
+//! A pattern is classified once; matching never parses and never allocates.
+
+use std::fmt;
+
+use bstr::{BStr, BString, ByteSlice};
+
+/// Whether ASCII letters of either case are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Case {
+    /// `A` is not `a`.
+    Sensitive,
+    /// ASCII letters match either case.
+    Fold,
+}
+
+/// What is wrong with a glob.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GlobError {
+    /// A `[` without its `]`; the offset of the `[` in bytes.
+    #[error("`[` without `]`")]
+    Unclosed(usize),
+    /// A range whose end is before its start; the offset of the `[`.
+    #[error("a range in `[…]` runs backwards")]
+    Backwards(usize),
+    /// A backslash as the last byte; its offset.
+    #[error("`\\` at the end escapes nothing")]
+    Trailing(usize),
+}
+
+/// A compiled pattern: any of its alternatives may match.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    text: BString,
+    case: Case,
+    any_of: Box<[One]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum One {
+    Any,
+    Literal(Box<[u8]>),
+    Prefix(Box<[u8]>),
+    Suffix(Box<[u8]>),
+    Glob(Box<[u8]>),
+}
+
+impl Pattern {
+    /// Compiles `text`: alternatives between `|`; a leading, trailing or doubled `|` adds the empty string.
+    pub fn new(text: &[u8], case: Case) -> Self {
+        let any_of = text.split(|&b| b == b'|').map(One::new).collect();
+        Self { text: text.into(), case, any_of }
+    }
+
+    /// Compiles one glob in which `|` is an ordinary byte.
+    pub fn single(text: &[u8], case: Case) -> Self {
+        Self { text: text.into(), case, any_of: [One::new(text)].into() }
+    }
+
+    /// True when one alternative matches the whole of `value`.
+    pub fn matches(&self, value: &[u8]) -> bool {
+        self.any_of.iter().any(|one| one.matches(value, self.case))
+    }
+
+    /// The pattern as it was written.
+    pub fn text(&self) -> &BStr {
+        self.text.as_bstr()
+    }
+
+    /// Whether letters of either case match.
+    pub fn case(&self) -> Case {
+        self.case
+    }
+
+    /// The alternatives as plain values if none of them has a glob character; what an index can hash.
+    pub fn literals(&self) -> Option<Vec<&BStr>> {
+        self.any_of
+            .iter()
+            .map(|one| match one {
+                One::Literal(text) if self.case == Case::Sensitive => Some(text.as_bstr()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({:?}, {:?})", self.text, self.case)
+    }
+}
+
+fn has_glob(text: &[u8]) -> bool {
+    text.iter().any(|b| matches!(b, b'*' | b'?' | b'[' | b'\\'))
+}
+
+impl One {
+    fn new(text: &[u8]) -> Self {
+        match text {
+            b"*" => One::Any,
+            _ if !has_glob(text) => One::Literal(text.into()),
+            [front @ .., b'*'] if !has_glob(front) => One::Prefix(front.into()),
+            [b'*', back @ ..] if !has_glob(back) => One::Suffix(back.into()),
+            _ => One::Glob(text.into()),
+        }
+    }
+
+    fn matches(&self, value: &[u8], case: Case) -> bool {
+        let same = |a: &[u8], b: &[u8]| match case {
+            Case::Sensitive => a == b,
+            Case::Fold => a.eq_ignore_ascii_case(b),
+        };
+        match self {
+            One::Any => true,
+            One::Literal(text) => same(text, value),
+            One::Prefix(text) => value.get(..text.len()).is_some_and(|front| same(text, front)),
+            One::Suffix(text) => value
+                .len()
+                .checked_sub(text.len())
+                .and_then(|at| value.get(at..))
+                .is_some_and(|back| same(text, back)),
+            One::Glob(text) => fnmatch(text, value, case),
+        }
+    }
+}
+
+/// Iterative matcher: on a mismatch it goes back to the last `*` only, so the time is at most pattern × value.
+fn fnmatch(pattern: &[u8], value: &[u8], case: Case) -> bool {
+    let (mut p, mut v) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        let step = match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p + 1, v));
+                p += 1;
+                continue;
+            }
+            None if v == value.len() => return true,
+            None => None,
+            Some(_) => value.get(v).and_then(|&byte| match_one(pattern, p, byte, case)),
+        };
+        match (step, star) {
+            (Some(next), _) => (p, v) = (next, v + 1),
+            (None, Some((after, from))) if from < value.len() => {
+                star = Some((after, from + 1));
+                (p, v) = (after, from + 1);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// Matches `byte` with the element at `at`; the offset after the element if it fits.
+fn match_one(pattern: &[u8], at: usize, byte: u8, case: Case) -> Option<usize> {
+    let same = |a: u8, b: u8| a == b || (case == Case::Fold && a.eq_ignore_ascii_case(&b));
+    match *pattern.get(at)? {
+        b'?' => Some(at + 1),
+        b'\\' => {
+            let literal = *pattern.get(at + 1)?;
+            same(literal, byte).then_some(at + 2)
+        }
+        b'[' => match bracket(pattern, at) {
+            Some(set) => set.contains(byte, case).then_some(set.end),
+            None => (byte == b'[').then_some(at + 1),
+        },
+        literal => same(literal, byte).then_some(at + 1),
+    }
+}
+
+/// A `[…]` set: the bytes between, and the offset behind the `]`.
+struct Set<'p> {
+    inner: &'p [u8],
+    negated: bool,
+    end: usize,
+}
+
+/// Finds the set at `at`, or `None` if it is not closed (then `[` is an ordinary byte).
+fn bracket(pattern: &[u8], at: usize) -> Option<Set<'_>> {
+    let mut start = at + 1;
+    let negated = matches!(pattern.get(start), Some(b'!' | b'^'));
+    if negated {
+        start += 1;
+    }
+    let mut i = start;
+    loop {
+        match pattern.get(i)? {
+            b']' if i > start => break,
+            b'[' if matches!(pattern.get(i + 1), Some(b':' | b'.' | b'=')) => {
+                i = class_end(pattern, i).unwrap_or(i + 1);
+            }
+            b'\\' => i += 2,
+            _ => i += 1,
+        }
+    }
+    Some(Set { inner: pattern.get(start..i)?, negated, end: i + 1 })
+}
+
+/// The offset behind `[:name:]`, `[.x.]` or `[=x=]` that begins at `at`.
+fn class_end(pattern: &[u8], at: usize) -> Option<usize> {
+    let kind = *pattern.get(at + 1)?;
+    let rest = pattern.get(at + 2..)?;
+    rest.find([kind, b']']).map(|found| at + 2 + found + 2)
+}
+
+impl Set<'_> {
+    fn contains(&self, byte: u8, case: Case) -> bool {
+        let hit = match case {
+            Case::Sensitive => self.holds(byte),
+            Case::Fold => self.holds(byte.to_ascii_lowercase()) || self.holds(byte.to_ascii_uppercase()),
+        };
+        hit != self.negated
+    }
+
+    fn holds(&self, byte: u8) -> bool {
+        let mut i = 0;
+        while let Some((low, next)) = self.element(i) {
+            let Element::Byte(low) = low else {
+                if let Element::Class(name) = low
+                    && in_class(name, byte)
+                {
+                    return true;
+                }
+                i = next;
+                continue;
+            };
+            if self.inner.get(next) == Some(&b'-')
+                && let Some((Element::Byte(high), after)) = self.element(next + 1)
+            {
+                if (low..=high).contains(&byte) {
+                    return true;
+                }
+                i = after;
+            } else {
+                if low == byte {
+                    return true;
+                }
+                i = next;
+            }
+        }
+        false
+    }
+
+    fn element(&self, at: usize) -> Option<(Element<'_>, usize)> {
+        match *self.inner.get(at)? {
+            b'[' if matches!(self.inner.get(at + 1), Some(b':' | b'.' | b'=')) => {
+                let Some(end) = class_end(self.inner, at) else { return Some((Element::Byte(b'['), at + 1)) };
+                let name = self.inner.get(at + 2..end - 2).unwrap_or_default();
+                match (self.inner.get(at + 1), name) {
+                    (Some(b':'), _) => Some((Element::Class(name), end)),
+                    (_, [one]) => Some((Element::Byte(*one), end)),
+                    _ => Some((Element::Class(b""), end)),
+                }
+            }
+            b'\\' => self.inner.get(at + 1).map(|&b| (Element::Byte(b), at + 2)),
+            byte => Some((Element::Byte(byte), at + 1)),
+        }
+    }
+}
+
+enum Element<'p> {
+    Byte(u8),
+    Class(&'p [u8]),
+}
+
+/// POSIX character classes in the C locale.
+fn in_class(name: &[u8], byte: u8) -> bool {
+    match name {
+        b"alnum" => byte.is_ascii_alphanumeric(),
+        b"alpha" => byte.is_ascii_alphabetic(),
+        b"blank" => matches!(byte, b' ' | b'\t'),
+        b"cntrl" => byte.is_ascii_control(),
+        b"digit" => byte.is_ascii_digit(),
+        b"graph" => byte.is_ascii_graphic(),
+        b"lower" => byte.is_ascii_lowercase(),
+        b"print" => byte.is_ascii_graphic() || byte == b' ',
+        b"punct" => byte.is_ascii_punctuation(),
+        b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
+        b"upper" => byte.is_ascii_uppercase(),
+        b"xdigit" => byte.is_ascii_hexdigit(),
+        _ => false,
+    }
+}
+
+/// Checks a pattern as a person wrote it: what `fnmatch` would take for something else than was meant is an error.
+pub fn check_glob(text: &[u8]) -> Result<(), GlobError> {
+    let mut i = 0;
+    while let Some(&byte) = text.get(i) {
+        match byte {
+            b'\\' if i + 1 == text.len() => return Err(GlobError::Trailing(i)),
+            b'\\' => i += 2,
+            b'[' => {
+                let set = bracket(text, i)
+                    .filter(|set| !set.inner.contains(&b'|'))
+                    .ok_or(GlobError::Unclosed(i))?;
+                let backwards = set.inner.windows(3).any(|w| matches!(w, [a, b'-', b] if a > b));
+                if backwards {
+                    return Err(GlobError::Backwards(i));
+                }
+                i = set.end;
+            }
+            _ => i += 1,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let yes = [
+            ("*", ""),
+            ("*", "a/b"),
+            ("?*", "a"),
+            ("sd*", "sda1"),
+            ("*1", "sda1"),
+            ("sd[a-z]", "sdb"),
+            ("sd[!a-c]", "sdd"),
+            ("sd[^a-c]", "sdd"),
+            ("a*b*c", "a-b-b-c"),
+            ("a|b|", ""),
+            ("a|b*", "bcd"),
+            ("\\*", "*"),
+            ("[]]", "]"),
+            ("[a", "[a"),
+            ("[[:digit:]]x", "7x"),
+            ("*.?", ".hidden.c"),
+            ("[a-]", "-"),
+            ("ttyUSB[0-9]*", "ttyUSB12"),
+        ];
+        for (pattern, value) in yes {
+            assert!(
+                Pattern::new(pattern.as_bytes(), Case::Sensitive).matches(value.as_bytes()),
+                "{pattern} {value}"
+            );
+        }
+        let no = [
+            ("?*", ""),
+            ("?", ""),
+            ("sd*", "xsd"),
+            ("a|b", "ab"),
+            ("sd[a-z]", "sd1"),
+            ("SD*", "sda"),
+            ("\\*", "a"),
+            ("a*b", "a"),
+            ("", "x"),
+        ];
+        for (pattern, value) in no {
+            assert!(
+                !Pattern::new(pattern.as_bytes(), Case::Sensitive).matches(value.as_bytes()),
+                "{pattern} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn folded() {
+        for (pattern, value) in [("SD*", "sda"), ("abc", "ABC"), ("[a-c]x", "BX"), ("*FOO", "xfoo")] {
+            assert!(
+                Pattern::new(pattern.as_bytes(), Case::Fold).matches(value.as_bytes()),
+                "{pattern} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn checks() {
+        assert_eq!(check_glob(b"sd[a-z]*|x?"), Ok(()));
+        assert_eq!(check_glob(b"ab[c"), Err(GlobError::Unclosed(2)));
+        assert_eq!(check_glob(b"[z-a]"), Err(GlobError::Backwards(0)));
+        assert_eq!(check_glob(b"a\\"), Err(GlobError::Trailing(1)));
+        assert_eq!(check_glob(b"[a|b]"), Err(GlobError::Unclosed(0)));
+    }
+
+    #[test]
+    fn many_stars_end_soon() {
+        let value = [b'a'; 4096];
+        assert!(!Pattern::new(b"*a*a*a*a*a*a*a*a*b", Case::Sensitive).matches(&value));
+    }
+}
