@@ -5,8 +5,10 @@
 //! accepts and serves. Nothing here decides anything about devices, and no client can make the daemon wait: a connection
 //! has its own thread, a subscriber its own bounded queue, a message a size limit, a write a timeout.
 
+mod connection;
 pub mod events;
 pub mod frame;
+mod manager;
 pub mod protocol;
 mod server;
 
@@ -46,7 +48,8 @@ pub trait Commands: Send + Sync {
     /// Waits until every event up to `seqnum` has been handled; `None` means the last one that the kernel has sent by now.
     ///
     /// Calls `progress` at once and then at least four times a second (that is also how the server notices a client that
-    /// has gone or waited long enough), and stops when it answers `Break`. Returns the last state.
+    /// has gone or waited long enough), and stops when it answers `Break`. Returns the last state. `progress` may wait for a
+    /// slow client for some seconds: hold no lock while you call it.
     fn settle(&self, seqnum: Option<u64>, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Progress;
 
     /// A queue of the events from now on; the daemon answers with its [`Broadcast::subscribe`].
