@@ -76,7 +76,8 @@ impl Difference {
 /// What the new plan changes of what the record says. `node` is how the node is now; `None` if it has none.
 pub fn difference(old: &Record, node: Option<Permissions>, new: &Plan) -> Difference {
     let record = new.record(Some(old));
-    let mut changes: Vec<Change> = old.links.difference(&record.links).cloned().map(Change::LinkGone).collect();
+    let mut changes: Vec<Change> =
+        old.links.difference(&record.links).cloned().map(Change::LinkGone).collect();
     changes.extend(node.and_then(|node| permissions(node, new)));
     if old.priority != record.priority && !record.links.is_empty() {
         changes.push(Change::Priority { old: old.priority, new: record.priority });
@@ -124,7 +125,9 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::LinkGone(name) => write!(f, "- link {name}"),
-            Change::LinkNew(link) => write!(f, "+ link {} (priority {}, {})", link.name, link.priority, link.from),
+            Change::LinkNew(link) => {
+                write!(f, "+ link {} (priority {}, {})", link.name, link.priority, link.from)
+            }
             Change::Priority { old, new } => write!(f, "~ priority {old} -> {new}"),
             Change::Node { old, new } => write!(
                 f,

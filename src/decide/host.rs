@@ -45,8 +45,6 @@ pub struct Surroundings<'w> {
 
 /// Files longer than this are not imported.
 const IMPORT_MAX: u64 = 1 << 20;
-/// Builtins whose result can't change within an event: a second call gives the first one's success or failure.
-const RUN_ONCE: [&str; 4] = ["blkid", "net_driver", "path_id", "usb_id"];
 
 /// Answers for one event.
 #[derive(Debug)]
@@ -174,9 +172,9 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn command_line(&self, key: &[u8]) -> Option<BString> {
-        let text = self.kernel_command_line.get_or_init(|| {
-            fs::read(self.around.roots.proc.join("cmdline")).unwrap_or_default().into()
-        });
+        let text = self
+            .kernel_command_line
+            .get_or_init(|| fs::read(self.around.roots.proc.join("cmdline")).unwrap_or_default().into());
         system::command_line(text, key)
     }
 
@@ -215,11 +213,11 @@ impl<E: Effects> Host for EventHost<'_, E> {
             return done.clone().map(|()| Properties::new());
         }
         let device = self.device.as_ref().ok_or_else(|| HostError("the device has gone".into()))?;
-        let context =
-            builtin::Context { device, reader: &self.reader, properties, roots: self.around.roots };
+        let context = builtin::Context { device, reader: &self.reader, properties, roots: self.around.roots };
         let found =
-            builtin::run(name, arguments, &context).map_err(|error| HostError(error.to_string()));
-        if RUN_ONCE.contains(&name) {
+            builtin::run(name.as_bytes(), arguments, &context).map_err(|error| HostError(error.to_string()));
+        // What can't change within an event is asked once: a second import has the success or failure of the first.
+        if builtin::find(name.as_bytes()).is_some_and(|builtin| builtin.once) {
             self.done.insert(name.into(), found.as_ref().map(|_| ()).map_err(Clone::clone));
         }
         found

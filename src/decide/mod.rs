@@ -12,7 +12,7 @@ mod system;
 
 use std::collections::BTreeSet;
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
 pub use self::difference::{Change, Difference, Permissions, difference};
 pub use self::effects::{Dry, Effects, IndexNumbers, Live, ProgramRunner, SkippedPrograms};
@@ -21,7 +21,7 @@ pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,
 };
 use crate::device::Device;
-use crate::ids::{Action, DevNum, NodeKind, SeqNum};
+use crate::ids::{Action, SeqNum};
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
@@ -77,10 +77,8 @@ fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
         devpath: uevent.devpath.clone(),
         seqnum: (uevent.seqnum != SeqNum(0)).then_some(uevent.seqnum),
         subsystem: Some(uevent.subsystem.clone()).filter(|subsystem| !subsystem.is_empty()),
-        devnum: devnum(uevent).or_else(|| device.and_then(Device::devnum)),
-        ifindex: decimal(&uevent.properties, "IFINDEX")
-            .and_then(crate::ids::IfIndex::new)
-            .or_else(|| device.and_then(Device::ifindex)),
+        devnum: uevent.devnum().or_else(|| device.and_then(Device::devnum)),
+        ifindex: uevent.ifindex().or_else(|| device.and_then(Device::ifindex)),
         node,
         properties,
         device: device.cloned(),
@@ -92,16 +90,6 @@ fn node_name(name: &[u8], roots: &Roots) -> BString {
     let dev = roots.dev.as_os_str().as_encoded_bytes();
     let below = |dir: &[u8]| name.strip_prefix(dir).and_then(|rest| rest.strip_prefix(b"/"));
     below(dev).or_else(|| below(Roots::system().dev.as_os_str().as_encoded_bytes())).unwrap_or(name).into()
-}
-
-fn devnum(uevent: &Uevent) -> Option<DevNum> {
-    let kind = if uevent.subsystem == "block" { NodeKind::Block } else { NodeKind::Char };
-    let major = decimal(&uevent.properties, "MAJOR")?;
-    Some(DevNum { kind, major, minor: decimal(&uevent.properties, "MINOR")? })
-}
-
-fn decimal(properties: &Properties, key: &str) -> Option<u32> {
-    properties.get(key)?.to_str().ok()?.parse().ok()
 }
 
 /// The keys that an event brings and no rule sets.

@@ -198,6 +198,7 @@ impl Plan {
         let set = self.properties.iter().filter(|property| matches!(property.from, Origin::Rule(_)));
         let current_tags: BTreeSet<Tag> = self.tags.iter().map(|planned| planned.tag.clone()).collect();
         Record {
+            node: self.node.as_ref().and_then(|node| LinkName::new(&node.name).ok()),
             links: self.links.iter().map(|link| link.name.clone()).collect(),
             priority: self.priority,
             init_usec: old.and_then(|record| record.init_usec),

@@ -5,8 +5,8 @@
 use std::fmt;
 
 use bstr::ByteSlice;
-use serde::ser::{SerializeMap, SerializeStruct, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeMap, SerializeStruct, Serializer};
 
 use super::plan::{NetifPlan, NodePlan, Plan, PlannedLink, PlannedProperty, PlannedTag};
 use crate::rules::eval::{Account, Given, Job, Target, Write};
@@ -41,10 +41,22 @@ impl fmt::Display for Plan {
         }
         self.node.iter().try_for_each(|node| show_node(f, node))?;
         for link in &self.links {
-            writeln!(f, "  link     {}  priority {}  ({})", shown(link.name.as_bytes()), link.priority, link.from)?;
+            writeln!(
+                f,
+                "  link     {}  priority {}  ({})",
+                shown(link.name.as_bytes()),
+                link.priority,
+                link.from
+            )?;
         }
         for property in &self.properties {
-            writeln!(f, "  property {}={}  ({})", shown(&property.key), shown(&property.value), property.from)?;
+            writeln!(
+                f,
+                "  property {}={}  ({})",
+                shown(&property.key),
+                shown(&property.value),
+                property.from
+            )?;
         }
         self.tags.iter().try_for_each(|tag| writeln!(f, "  tag      {}  ({})", tag.tag, tag.from))?;
         self.watch.iter().try_for_each(|watch| {
@@ -60,8 +72,12 @@ impl fmt::Display for Plan {
 
 fn show_node(f: &mut fmt::Formatter<'_>, node: &NodePlan) -> fmt::Result {
     writeln!(f, "  node     {}", shown(&node.name))?;
-    node.owner.iter().try_for_each(|owner| writeln!(f, "  owner    {}  ({})", shown(&owner.value.name), owner.from))?;
-    node.group.iter().try_for_each(|group| writeln!(f, "  group    {}  ({})", shown(&group.value.name), group.from))?;
+    node.owner
+        .iter()
+        .try_for_each(|owner| writeln!(f, "  owner    {}  ({})", shown(&owner.value.name), owner.from))?;
+    node.group
+        .iter()
+        .try_for_each(|group| writeln!(f, "  group    {}  ({})", shown(&group.value.name), group.from))?;
     node.mode.iter().try_for_each(|mode| writeln!(f, "  mode     {:04o}  ({})", mode.value, mode.from))?;
     node.labels.iter().try_for_each(|(module, label)| {
         writeln!(f, "  label    {module} {}  ({})", shown(&label.value), label.from)

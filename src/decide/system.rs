@@ -105,7 +105,8 @@ const VENDORS: [(&str, &str); 11] = [
 
 /// The kind of container or machine. Coarser than systemd's: no CPU instruction is asked.
 fn virtualisation(roots: &Roots) -> String {
-    let read = |path: std::path::PathBuf| fs::read(path).map(|text| text.trim().to_str_lossy().into_owned()).ok();
+    let read =
+        |path: std::path::PathBuf| fs::read(path).map(|text| text.trim().to_str_lossy().into_owned()).ok();
     if let Some(container) = read(roots.run.join("systemd/container")).filter(|name| !name.is_empty()) {
         return container;
     }
@@ -157,9 +158,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("group");
         fs::write(&file, "root:x:0:\ndialout:x:20:me\nodd\nbad:x:-1:\n20x:x:7:\n").unwrap();
-        for (name, expected) in
-            [("root", Some(0)), ("dialout", Some(20)), ("1234", Some(1234)), ("20x", Some(7)), ("bad", None), ("", None), ("+5", None)]
-        {
+        for (name, expected) in [
+            ("root", Some(0)),
+            ("dialout", Some(20)),
+            ("1234", Some(1234)),
+            ("20x", Some(7)),
+            ("bad", None),
+            ("", None),
+            ("+5", None),
+        ] {
             assert_eq!(account(&file, name.as_bytes()), expected, "{name}");
         }
     }
