@@ -6,6 +6,7 @@
 mod difference;
 mod effects;
 mod host;
+mod numbers;
 mod plan;
 mod show;
 mod system;
