@@ -80,7 +80,7 @@ impl Uevent {
         let mut strings = text.split(|&b| b == 0);
         let header = strings.next().unwrap_or_default();
         // The action is a word, so the first `@` ends it; a devpath may hold others.
-        if !header.find_byte(b'@').is_some_and(|at| header.get(at + 1) == Some(&b'/')) {
+        if header.find_byte(b'@').is_none_or(|at| header.get(at + 1) != Some(&b'/')) {
             return Err(UeventError::Header);
         }
         let mut properties = Properties::new();
