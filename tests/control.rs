@@ -1,4 +1,6 @@
 //! The control socket against a daemon that is not there: raw Varlink over a unix socket, good clients and bad ones.
+// Helpers of a test may fail as loudly as the test itself: clippy's own exception knows only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
@@ -300,7 +302,7 @@ fn slow_and_silent_clients_hold_up_nobody() {
     slow.more("io.nameplate.Manager.Monitor", json!({}));
     slow.reply();
     // Far more than the socket and the queue take, while nobody reads.
-    for seqnum in 0..20_000 {
+    for seqnum in 0..5_000 {
         bench.fake.broadcast.publish(EventSource::Kernel, || event(EventSource::Kernel, seqnum));
     }
     let mut good = bench.client();
@@ -315,7 +317,7 @@ fn slow_and_silent_clients_hold_up_nobody() {
         }
         seen += 1;
     };
-    assert_eq!(seen + lost, 20_000);
+    assert_eq!(seen + lost, 5_000);
 }
 
 #[test]

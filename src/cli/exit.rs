@@ -83,6 +83,9 @@ pub enum Failure {
     /// Arguments that are fine one by one and not together.
     #[error("{0}")]
     Usage(String),
+    /// Not allowed to this user; the text says what.
+    #[error("{0}")]
+    Denied(String),
     /// Any other; the text says all.
     #[error("{0}")]
     Failed(String),
@@ -98,6 +101,7 @@ impl Failure {
             Failure::Client(error) => error.exit(),
             Failure::Device(error) => error.exit(),
             Failure::Usage(_) => Exit::Usage,
+            Failure::Denied(_) => Exit::Denied,
             Failure::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Exit::Denied,
             Failure::Output(_) | Failure::File { .. } | Failure::Failed(_) | Failure::NotBuilt(_) => {
                 Exit::Failed

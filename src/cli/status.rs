@@ -1,7 +1,6 @@
 //! `nameplate status`: how the daemon is.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use super::client::Client;
 use super::context::Context;
@@ -30,13 +29,13 @@ fn show(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         Mode::Standalone => "standalone",
         Mode::Companion => "companion to udevd",
     };
-    let uptime = Duration::from_secs(status.uptime_usec / 1_000_000);
+    let uptime = span(status.uptime_usec);
     let ready = if status.ready {
         style.paint(Ink::Green, "ready")
     } else {
         style.paint(Ink::Yellow, "starting: devices are still getting their names")
     };
-    writeln!(out, "nameplate {}, {mode}, pid {}, up {uptime:?}: {ready}", status.version, status.pid)?;
+    writeln!(out, "nameplate {}, {mode}, pid {}, up {uptime}: {ready}", status.version, status.pid)?;
     let d = status.devices;
     writeln!(out, "devices   {} live, {} gone but held, {} bytes", d.live, d.gone_but_held, d.bytes)?;
     writeln!(out, "links     {}, {}", status.links, odd(style, status.collisions, "collisions"))?;
@@ -70,4 +69,30 @@ fn show(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
 fn odd(style: Style, count: u64, name: &str) -> String {
     let text = format!("{count} {name}");
     if count == 0 { text } else { style.paint(Ink::Yellow, text) }
+}
+
+/// A time span in its two largest units.
+fn span(usec: u64) -> String {
+    let seconds = usec / 1_000_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        for (seconds, expected) in
+            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3_600, "1 h 0 min"), (90_000, "1 d 1 h")]
+        {
+            assert_eq!(span(seconds * 1_000_000 + 999_999), expected);
+        }
+    }
 }
