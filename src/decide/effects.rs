@@ -1,0 +1,172 @@
+//! Owns the part of the host in which a real event and a dry run differ: programs, writes at rule time, index numbers.
+//!
+//! Two types instead of a flag: [`Live`] does it, [`Dry`] remembers it and lays it over later reads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use bstr::BString;
+
+use crate::device::{Device, Reader};
+use crate::properties::Properties;
+use crate::rules::host::{HostError, ProgramOutput};
+
+/// Starts a program and waits for it.
+pub trait ProgramRunner: fmt::Debug {
+    /// Runs `argv` (its first word is an absolute path) with `environment` and nothing else in its environment, stops it
+    /// at `deadline`, keeps at most `limit` bytes of its output.
+    fn run(
+        &self,
+        argv: &[BString],
+        environment: &Properties,
+        deadline: Instant,
+        limit: usize,
+    ) -> ProgramOutput;
+}
+
+/// Numbers that are given once for each identity of a pool and kept.
+pub trait IndexNumbers: fmt::Debug {
+    /// The number of `identity`; takes the lowest free one and keeps it, if it has none.
+    fn number(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
+    /// The number that [`IndexNumbers::number`] would give, without keeping it.
+    fn foresee(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
+}
+
+/// What changes something outside, or would.
+pub trait Effects {
+    /// Runs a program; the first word of `argv` is an absolute path.
+    fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput;
+    /// Writes an attribute that the reader knows.
+    fn write_attribute(
+        &mut self,
+        reader: &Reader<'_>,
+        device: &Device,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), HostError>;
+    /// Writes a file below `/proc/sys`.
+    fn write_sysctl(&mut self, file: &Path, name: &[u8], value: &[u8]) -> Result<(), HostError>;
+    /// A value that was "written" and has to be seen in place of the file's.
+    fn sysctl(&self, name: &[u8]) -> Option<BString>;
+    /// The number of an identity.
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
+}
+
+/// Most bytes of a program's output that are kept.
+const OUTPUT_MAX: usize = 64 * 1024;
+
+/// Does what rules ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Live<'w> {
+    /// Runs programs.
+    pub programs: &'w dyn ProgramRunner,
+    /// Gives numbers.
+    pub numbers: &'w dyn IndexNumbers,
+}
+
+impl Effects for Live<'_> {
+    fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
+        self.programs.run(argv, environment, deadline, OUTPUT_MAX)
+    }
+
+    fn write_attribute(
+        &mut self,
+        reader: &Reader<'_>,
+        device: &Device,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), HostError> {
+        let file = reader.path(device, name).ok_or_else(|| HostError("there is no such attribute".into()))?;
+        write_file(&file, value)?;
+        reader.overlay(device, name, value);
+        Ok(())
+    }
+
+    fn write_sysctl(&mut self, file: &Path, _name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        write_file(file, value)
+    }
+
+    fn sysctl(&self, _name: &[u8]) -> Option<BString> {
+        None
+    }
+
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
+        self.numbers.number(pool, identity)
+    }
+}
+
+/// Writes to a file of the kernel's that is there, in one call: each `write` is a command of its own to the kernel.
+fn write_file(file: &Path, value: &[u8]) -> Result<(), HostError> {
+    let mut open = OpenOptions::new().write(true).open(file).map_err(failed)?;
+    match open.write(value).map_err(failed)? {
+        n if n == value.len() => Ok(()),
+        n => Err(HostError(format!("only {n} of {} bytes were taken", value.len()))),
+    }
+}
+
+fn failed(error: std::io::Error) -> HostError {
+    HostError(error.to_string())
+}
+
+/// Does nothing outside: what would be written is remembered and seen by later reads.
+#[derive(Debug, Clone)]
+pub struct Dry<'w> {
+    programs: &'w dyn ProgramRunner,
+    numbers: &'w dyn IndexNumbers,
+    sysctls: BTreeMap<BString, BString>,
+}
+
+impl<'w> Dry<'w> {
+    /// With the real `programs`, those that rules ask for are run; with [`SkippedPrograms`] none is.
+    pub fn new(programs: &'w dyn ProgramRunner, numbers: &'w dyn IndexNumbers) -> Self {
+        Self { programs, numbers, sysctls: BTreeMap::new() }
+    }
+}
+
+impl Effects for Dry<'_> {
+    fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
+        self.programs.run(argv, environment, deadline, OUTPUT_MAX)
+    }
+
+    fn write_attribute(
+        &mut self,
+        reader: &Reader<'_>,
+        device: &Device,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), HostError> {
+        reader.overlay(device, name, value);
+        Ok(())
+    }
+
+    fn write_sysctl(&mut self, _file: &Path, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.sysctls.insert(name.into(), value.into());
+        Ok(())
+    }
+
+    fn sysctl(&self, name: &[u8]) -> Option<BString> {
+        self.sysctls.get(bstr::BStr::new(name)).cloned()
+    }
+
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
+        self.numbers.foresee(pool, identity)
+    }
+}
+
+/// Runs no program: every one fails and says why.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SkippedPrograms;
+
+impl ProgramRunner for SkippedPrograms {
+    fn run(&self, _: &[BString], _: &Properties, _: Instant, _: usize) -> ProgramOutput {
+        ProgramOutput {
+            success: false,
+            stdout: BString::default(),
+            failure: Some("programs are not run in a dry run".into()),
+        }
+    }
+}

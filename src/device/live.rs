@@ -1,0 +1,249 @@
+//! Owns reading a mounted sysfs (or a directory that looks like one): the walk, attributes, links, directories.
+//!
+//! Every path is looked up beneath the root's descriptor and can't leave it, whatever links say. Reads are bounded, of
+//! regular files only, and never wait. Never writes.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use bstr::{BString, ByteSlice};
+use nix::dir::{Dir, Type};
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+
+use super::source::{Entry, Found, Kind, facts};
+use crate::ids::DevPath;
+use crate::properties::Properties;
+
+/// Most bytes that are read of an attribute: what the kernel's `show` functions may fill.
+pub(super) const ATTRIBUTE_MAX: usize = 4096;
+/// Deeper than any device of any machine; ends a walk through a made-up tree.
+const DEPTH_MAX: usize = 64;
+/// Attribute groups of a block device: directories without devices, by the thousand on a machine with many disks.
+const BLOCK_GROUPS: [&[u8]; 6] = [b"holders", b"slaves", b"integrity", b"queue", b"mq", b"trace"];
+/// The group that every device has and that never holds one.
+const POWER: &[u8] = b"power";
+
+/// An open sysfs.
+#[derive(Debug, Default)]
+pub(super) struct Sysfs {
+    path: PathBuf,
+    /// `None` when there is no such directory: then nothing is there.
+    root: Option<OwnedFd>,
+}
+
+impl Sysfs {
+    /// Opens a directory; one that is not there is a sysfs with nothing in it.
+    pub(super) fn open(path: &Path) -> Self {
+        let root = open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok();
+        Self { path: path.into(), root }
+    }
+
+    /// Opens `path` (relative to the root). Links on the way are followed as long as they stay inside.
+    fn open_beneath(&self, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
+        let root = self.root.as_ref().ok_or(Errno::ENOENT)?;
+        let flags = flags | OFlag::O_CLOEXEC;
+        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        for _ in 0..8 {
+            match openat2(root, path, OpenHow::new().flags(flags).resolve(resolve)) {
+                // A rename somewhere made the kernel unsure about a `..`.
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                // An old kernel, or a container's filter that does not know the call.
+                Err(Errno::ENOSYS | Errno::EPERM) => return self.open_checked(path, flags),
+                other => return other,
+            }
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    /// The same without `openat2`: looks first where the path leads. Enough for sysfs, which strangers can't change.
+    fn open_checked(&self, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {
+        let full = self.path.join(OsStr::from_bytes(path));
+        let (directory, last) = match (full.parent(), full.file_name()) {
+            (Some(directory), Some(last)) if flags.contains(OFlag::O_NOFOLLOW) => (directory, Some(last)),
+            _ => (full.as_path(), None),
+        };
+        let real = directory.canonicalize().map_err(|_| Errno::ENOENT)?;
+        let root = self.path.canonicalize().map_err(|_| Errno::ENOENT)?;
+        if !real.starts_with(root) {
+            return Err(Errno::EXDEV);
+        }
+        let real = last.map_or_else(|| real.clone(), |last| real.join(last));
+        open(&real, flags, Mode::empty())
+    }
+
+    /// A regular file's first bytes.
+    pub(super) fn read(&self, path: &[u8]) -> Option<BString> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_NOFOLLOW;
+        let file = self.open_beneath(path, flags).ok()?;
+        let is_file = fstat(&file).is_ok_and(|stat| type_of(&stat) == SFlag::S_IFREG);
+        if is_file { read_bounded(&file) } else { None }
+    }
+
+    /// Where a link points to, as it stands in the link.
+    pub(super) fn link(&self, path: &[u8]) -> Option<BString> {
+        let link = self.open_beneath(path, OFlag::O_PATH | OFlag::O_NOFOLLOW).ok()?;
+        let target = readlinkat(&link, "").ok()?;
+        Some(target.into_vec().into())
+    }
+
+    /// Permission bits of what the path leads to.
+    pub(super) fn mode(&self, path: &[u8]) -> Option<u32> {
+        let file = self.open_beneath(path, OFlag::O_PATH).ok()?;
+        fstat(&file).ok().map(|stat| stat.st_mode & 0o7777)
+    }
+
+    /// What is in a directory, in no order.
+    pub(super) fn list(&self, path: &[u8]) -> Vec<Entry> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK;
+        let directory = self.open_beneath(path, flags).and_then(Dir::from_fd);
+        directory.map(|mut directory| entries(&mut directory)).unwrap_or_default()
+    }
+
+    /// The device at `path`; `None` when the directory has no `uevent` file.
+    pub(super) fn device(&self, path: &DevPath) -> Option<Found> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let directory = self.open_beneath(path.relative(), flags).ok()?;
+        device_in(&directory, path.as_bytes())
+    }
+
+    /// Every device, parents first.
+    pub(super) fn scan(&self, visit: &mut dyn FnMut(Found)) {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        if let Ok(top) = self.open_beneath(b"devices", flags) {
+            walk(top, &mut b"/devices".to_vec(), 0, visit);
+        }
+    }
+}
+
+/// Visits the device of an open directory, if it is one's, and all below it.
+fn walk(directory: OwnedFd, path: &mut Vec<u8>, depth: usize, visit: &mut dyn FnMut(Found)) {
+    let Ok(mut directory) = Dir::from_fd(directory) else { return };
+    let all = entries(&mut directory);
+    let mut is_block = false;
+    if all.iter().any(|entry| entry.name == "uevent")
+        && let Some(found) = device_in(&directory, path)
+    {
+        is_block = found.facts.subsystem.as_ref().is_some_and(|s| s == "block");
+        visit(found);
+    }
+    let holds_devices = |entry: &Entry| {
+        entry.kind == Kind::Directory
+            && entry.name != POWER
+            && !(is_block && BLOCK_GROUPS.contains(&entry.name.as_slice()))
+    };
+    for entry in all.into_iter().filter(holds_devices) {
+        let before = path.len();
+        path.push(b'/');
+        path.extend_from_slice(&entry.name);
+        if depth < DEPTH_MAX {
+            below(&directory, &entry.name, path, depth + 1, visit);
+        }
+        path.truncate(before);
+    }
+}
+
+/// Visits a subdirectory. A directory's link count tells how many directories are in it, which saves listing most of
+/// them: only a count over 2 (3 with `power`) can have a device further down. Other counts (btrfs has 1) tell nothing.
+fn below(parent: &Dir, name: &[u8], path: &mut Vec<u8>, depth: usize, visit: &mut dyn FnMut(Found)) {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let Ok(directory) = openat(parent, name, flags | OFlag::O_PATH, Mode::empty()) else { return };
+    let is_leaf = match fstat(&directory).map(|stat| stat.st_nlink) {
+        Ok(2) => true,
+        Ok(3) => fstatat(&directory, POWER, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok(),
+        _ => false,
+    };
+    if is_leaf {
+        if let Some(found) = device_in(&directory, path) {
+            visit(found);
+        }
+    } else if let Ok(directory) = openat(&directory, ".", flags | OFlag::O_RDONLY, Mode::empty()) {
+        walk(directory, path, depth, visit);
+    }
+}
+
+/// Reads the device of an open directory; `None` if there is no `uevent` file.
+fn device_in(directory: impl AsFd, path: &[u8]) -> Option<Found> {
+    let directory = directory.as_fd();
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let uevent = match openat(directory, "uevent", flags, Mode::empty()) {
+        Ok(file) => read_bounded(&file).unwrap_or_default(),
+        // Some are for root only; that there is a device is known all the same.
+        Err(Errno::EACCES) => BString::default(),
+        Err(_) => return None,
+    };
+    let target = readlinkat(directory, "subsystem").ok().map(OsStringExt::into_vec);
+    let subsystem = target.as_deref().and_then(last_component).map(BString::from);
+    let mut properties = Properties::new();
+    for line in uevent.lines() {
+        let _not_a_property = properties.set_line(line);
+    }
+    let facts = facts(subsystem, &properties);
+    Some(Found { path: DevPath::new(path).ok()?, facts, properties })
+}
+
+/// The last component of a path or a link's target.
+pub(super) fn last_component(path: &[u8]) -> Option<&[u8]> {
+    path.rsplit(|&b| b == b'/').find(|part| !part.is_empty())
+}
+
+fn read_bounded(file: &OwnedFd) -> Option<BString> {
+    let mut buffer = [0; ATTRIBUTE_MAX];
+    let mut filled = 0;
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match nix::unistd::read(file, room) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+    buffer.get(..filled).map(|bytes| bytes.as_bstr().to_owned())
+}
+
+fn entries(directory: &mut Dir) -> Vec<Entry> {
+    let mut out = Vec::new();
+    let mut unknown = Vec::new();
+    for entry in directory.iter().flatten() {
+        let name = entry.file_name().to_bytes();
+        if matches!(name, b"." | b"..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            Some(Type::Directory) => Kind::Directory,
+            Some(Type::Symlink) => Kind::Link,
+            Some(Type::File) => Kind::File,
+            Some(_) => Kind::Other,
+            None => {
+                unknown.push(out.len());
+                Kind::Other
+            }
+        };
+        out.push(Entry { name: name.into(), kind });
+    }
+    // Not on sysfs: file systems that do not keep types in directories.
+    for at in unknown {
+        if let Some(entry) = out.get_mut(at)
+            && let Ok(stat) = fstatat(&*directory, entry.name.as_slice(), AtFlags::AT_SYMLINK_NOFOLLOW)
+        {
+            entry.kind = kind_of(type_of(&stat));
+        }
+    }
+    out
+}
+
+fn type_of(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
+fn kind_of(format: SFlag) -> Kind {
+    match format {
+        SFlag::S_IFDIR => Kind::Directory,
+        SFlag::S_IFLNK => Kind::Link,
+        SFlag::S_IFREG => Kind::File,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,1 @@
+//! Owns libudev monitor messages. (to come)
