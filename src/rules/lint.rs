@@ -35,10 +35,10 @@ fn never_holds(rule: &Rule, out: &mut Vec<Diagnostic>) {
             continue;
         }
         let earlier = conditions.iter().take(at);
-        let against = earlier.filter(|(_, other)| {
+        let mut against = earlier.filter(|(_, other)| {
             other.subject == condition.subject && excluded(&other.test, &condition.test)
         });
-        if let Some((other, _)) = against.last() {
+        if let Some((other, _)) = against.next() {
             let message = format!("this can't hold together with line {}", other.line);
             let hint = "change or take out one of the two";
             out.push(Diagnostic::warning(codes::NEVER_HOLDS, message, (*place).clone()).hint(hint));

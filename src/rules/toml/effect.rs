@@ -17,7 +17,7 @@ use crate::rules::template::Template;
 
 /// What later rules can be forbidden to change.
 pub const FINAL_KEYS: &[&str] =
-    &["link", "name", "owner", "group", "mode", "priority", "run", "builtin", "access", "watch"];
+    &["link", "name", "owner", "group", "mode", "priority", "property", "tag", "run", "builtin", "watch"];
 
 /// The keys of `write`.
 pub const WRITE_KEYS: &[&str] = &["attr", "sysctl"];
@@ -75,9 +75,10 @@ pub(super) fn final_key(effect: &Effect) -> Option<&'static str> {
         Effect::Group(_) => "group",
         Effect::Mode(_) => "mode",
         Effect::Priority(_) => "priority",
+        Effect::Property { .. } => "property",
+        Effect::Tag { .. } => "tag",
         Effect::Run { .. } => "run",
         Effect::RunBuiltin { .. } => "builtin",
-        Effect::Access(_) => "access",
         Effect::Watch(_) => "watch",
         _ => return None,
     })
@@ -186,7 +187,15 @@ fn principal(
             return Ok(Principal::Template(parsed));
         }
     }
-    account(cx, value, kind).map(Principal::Id)
+    let id = account(cx, value, kind)?;
+    Ok(match value.get_ref().as_str().filter(|text| !is_number(text)) {
+        Some(name) => Principal::Named { name: name.into(), id },
+        None => Principal::Id(id),
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A name or a number of an account that this system has.
@@ -201,7 +210,7 @@ pub(super) fn account(cx: &mut Cx<'_>, value: &Value<'_>, kind: Account) -> Resu
         Account::User => (codes::UNKNOWN_USER, "user", cx.known.accounts.user(name)),
         Account::Group => (codes::UNKNOWN_GROUP, "group", cx.known.accounts.group(name)),
     };
-    let number = || name.bytes().all(|b| b.is_ascii_digit()).then(|| name.parse().ok()).flatten();
+    let number = || if is_number(name) { name.parse().ok() } else { None };
     found.or_else(number).ok_or_else(|| {
         let hint = format!("create it as a system {word}, or write a {word} that `getent` shows");
         cx.error_hint(code, format!("this system has no {word} `{name}`"), value.span(), hint)
