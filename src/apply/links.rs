@@ -19,8 +19,9 @@ use nix::fcntl::{AtFlags, OFlag, renameat};
 use nix::sys::stat::{fstat, fstatat};
 use nix::unistd::{UnlinkatFlags, symlinkat, unlinkat};
 
+use super::node::device_number;
 use crate::ids::{DevNum, LinkName};
-use crate::sys::fs::{Symlinks, device_number, list, make_dirs_beneath, open_beneath, open_dir, read_link};
+use crate::sys::fs::{Symlinks, list, make_dirs_beneath, open_beneath, open_dir, read_link};
 
 /// Names under which a link is made before it is renamed over another begin with this.
 const TEMPORARY: &[u8] = b".nameplate-";
