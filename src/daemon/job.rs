@@ -28,27 +28,27 @@ pub(super) struct Job {
 
 impl queue::Event for Job {
     fn action(&self) -> Action {
-        self.uevent.action()
+        self.uevent.action
     }
 
     fn seqnum(&self) -> SeqNum {
-        self.uevent.seqnum()
+        self.uevent.seqnum
     }
 
     fn devpath(&self) -> &DevPath {
-        self.uevent.devpath()
+        &self.uevent.devpath
     }
 
     fn devpath_old(&self) -> Option<DevPath> {
-        queue::Event::devpath_old(&self.uevent)
+        self.uevent.devpath_old()
     }
 
     fn device_id(&self) -> Option<DeviceId> {
-        queue::Event::device_id(&self.uevent)
+        Some(self.uevent.device_id())
     }
 
     fn devname(&self) -> Option<BString> {
-        queue::Event::devname(&self.uevent)
+        self.uevent.devname().map(BString::from)
     }
 
     fn waited_for(&self) -> Vec<BString> {
