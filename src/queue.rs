@@ -279,6 +279,11 @@ impl<E: Event> Queue<E> {
         self.covered.first().map(|(number, _)| SeqNum(*number))
     }
 
+    /// True when an unfinished event is about the device at `path`.
+    pub fn concerns(&self, path: &DevPath) -> bool {
+        self.index.at(path).next().is_some()
+    }
+
     /// The barrier: true when every event pushed so far with a number up to `seqnum` is done.
     pub fn is_done(&self, seqnum: SeqNum) -> bool {
         self.oldest_unfinished().is_none_or(|oldest| oldest > seqnum)

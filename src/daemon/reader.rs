@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,9 @@ pub(super) struct Reader {
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) counters: Arc<Counters>,
     pub(super) broadcast: Arc<Broadcast>,
+    /// Whether anything of an event's device is there from before.
     pub(super) known: Box<dyn Fn(&Uevent) -> bool + Send>,
+    pub(super) proc: PathBuf,
     pub(super) main: Sender<Message>,
 }
 
@@ -138,6 +141,11 @@ impl Reader {
         self.counters.truncated.add(now.truncated - before.truncated);
         self.counters.malformed.add(now.malformed - before.malformed);
         self.counters.overruns.add(now.overruns - before.overruns);
+        if now.overruns > before.overruns
+            && let Ok(drops) = self.socket.drops(&self.proc)
+        {
+            self.counters.dropped_by_kernel.set(drops);
+        }
     }
 }
 
