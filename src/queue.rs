@@ -520,6 +520,7 @@ mod tests {
             (&["change /a!u1", "change /a"], &["1", "2"]),
             // Not the same device.
             (&["change /a=b8:0", "change /a=b8:1"], &["1", "2"]),
+            (&["change /a=b8:0", "bind /b=b8:0", "change /a=b8:0"], &["1", "2", "3"]),
         ];
         for (words, expected) in cases {
             assert_eq!(rounds(words), *expected, "{words:?}");
@@ -609,10 +610,16 @@ mod tests {
         assert_eq!(queue.push(ev(2, "remove /a"), |add| add.name() == "1"), Pushed::Queued);
         assert_eq!(queue.push(ev(3, "add /b"), new), Pushed::Queued);
         assert_eq!(queue.push(ev(4, "remove /b"), new), Pushed::Cancelled { events: 2 });
-        // Begun: it has to be undone.
-        let (ticket, _) = queue.take(Instant::now()).unwrap();
+        // Begun: it has to be undone, even if it is to be begun anew.
+        let _ = queue.push(ev(5, "add /c"), new);
+        let (ticket, event) = queue.take(Instant::now()).unwrap();
+        assert_eq!(event.name(), "1");
         queue.finish(ticket);
-        assert_eq!(queue.len(), 1);
+        let (_remove_a, _) = queue.take(Instant::now()).unwrap();
+        let (ticket, event) = queue.take(Instant::now()).unwrap();
+        assert_eq!(event.name(), "5");
+        queue.retry(ticket, event, Instant::now());
+        assert_eq!(queue.push(ev(6, "remove /c"), new), Pushed::Queued);
     }
 
     #[test]

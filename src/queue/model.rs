@@ -102,7 +102,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just("change"), 3 => Just("add"), 3 => Just("remove"), 1 => Just("bind"), 1 => Just("unbind")
     ];
     let tail = prop_oneof![
-        6 => Just(""), 1 => Just("=b8:0"), 1 => Just("=n3"), 1 => Just("#sda"), 1 => Just("!u"), 1 => Just("~")
+        6 => Just(""), 3 => Just("=b8:0"), 1 => Just("=n3"), 1 => Just("#sda"), 1 => Just("!u"), 1 => Just("~")
     ];
     let moved = (path.clone(), path.clone()).prop_map(|(new, old)| format!("move {new}<={old}"));
     let plain = (action, path, tail).prop_map(|(action, path, tail)| format!("{action} {path}{tail}"));
