@@ -9,6 +9,8 @@ mod host;
 mod plan;
 mod show;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

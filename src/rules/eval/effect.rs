@@ -109,11 +109,14 @@ impl<'e, H: Host> Evaluation<'e, H> {
         {
             return Applied::No("an earlier rule made it final");
         }
+        let before = self.out.diagnostics.len();
         let done = self.carry_out(place, effect);
         if fixed && let Some(thing) = thing {
             self.fixed.push((thing, self.rule));
         }
         match done {
+            // One bad name of a list is refused on the way.
+            Ok(()) if self.out.diagnostics.len() > before => Applied::Refused,
             Ok(()) => Applied::Yes,
             Err(Refusal::NotHere(why)) => Applied::No(why),
             Err(refusal) => {
