@@ -4,5 +4,8 @@ pub mod compile;
 pub mod eval;
 pub mod host;
 pub mod ir;
+pub mod lint;
+pub mod load;
 pub mod template;
+pub mod toml;
 pub mod trace;
