@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use bstr::BString;
 
 use super::{
-    Change, Dry, Effects, Event, EventHost, IndexNumbers, Live, Permissions, Plan, ProgramRunner, Records,
-    SkippedPrograms, Surroundings, decide, difference,
+    Change, Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Records, SkippedPrograms,
+    Surroundings, decide, difference,
 };
 use crate::device::Reader;
 use crate::ids::{Action, DevPath, DeviceId, SeqNum, Tag};
@@ -20,9 +20,10 @@ use crate::rules::eval::testing::{
     Machine, NET, TTY, USB, act, append, compile, group, import, is, link, mode, parent, pattern, program,
     property, run, tag, template, write_attr,
 };
-use crate::rules::host::{HostError, ProgramOutput};
+use crate::rules::host::ProgramOutput;
 use crate::rules::ir::{Builtin, Effect, Import, ListOp, StepKind};
 use crate::rules::trace::Unobserved;
+use crate::store::index::Indexes;
 use crate::store::record::Record;
 use crate::uevent::Uevent;
 
@@ -46,33 +47,21 @@ impl ProgramRunner for Ran {
     }
 }
 
-#[derive(Debug, Default)]
-struct Numbers(Mutex<u32>);
-
-impl IndexNumbers for Numbers {
-    fn number(&self, _: &str, _: &[u8]) -> Result<u32, HostError> {
-        *self.0.lock().unwrap() += 1;
-        Ok(*self.0.lock().unwrap())
-    }
-    fn foresee(&self, _: &str, _: &[u8]) -> Result<u32, HostError> {
-        Ok(*self.0.lock().unwrap() + 1)
-    }
-}
-
 /// A machine with all that decisions need around it.
 struct Bench {
     machine: Machine,
     roots: Roots,
     records: Known,
     ran: Ran,
-    numbers: Numbers,
+    numbers: Indexes,
 }
 
 impl Bench {
     fn new() -> Self {
         let machine = Machine::new();
         let roots = Roots::below(machine.dir.path());
-        Self { machine, roots, records: Known::default(), ran: Ran::default(), numbers: Numbers::default() }
+        let numbers = Indexes::new(&roots.state());
+        Self { machine, roots, records: Known::default(), ran: Ran::default(), numbers }
     }
 
     fn uevent(&self, action: Action, path: &str) -> Uevent {
@@ -314,22 +303,23 @@ fn a_dry_run_writes_and_runs_nothing_but_sees_what_it_would_write() {
     let links = |plan: &Plan| plan.links.iter().map(|link| link.name.to_string()).collect::<Vec<_>>();
 
     let dry = bench.plan(&uevent, &rules(), None, Dry::new(&SkippedPrograms, &bench.numbers));
-    assert_eq!(links(&dry), ["n1", "seen", "sysctl"]);
+    assert_eq!(links(&dry), ["n0", "seen", "sysctl"]);
     assert_eq!(dry.writes.len(), 3);
     assert_eq!(fs::read_to_string(&control).unwrap(), "auto\n");
     assert_eq!(fs::read_to_string(sysctl.join("x")).unwrap(), "1\n");
-    assert_eq!(*bench.numbers.0.lock().unwrap(), 0);
+    assert!(!bench.roots.state().exists());
 
     let asked = bench.plan(&uevent, &rules(), None, Dry::new(&bench.ran, &bench.numbers));
-    assert_eq!(links(&asked), ["n1", "ran", "seen", "sysctl"]);
+    assert_eq!(links(&asked), ["n0", "ran", "seen", "sysctl"]);
     let helper = bench.roots.helper_dir().join("helper");
     assert_eq!(*bench.ran.0.lock().unwrap(), [[BString::from(helper.to_str().unwrap()), "--x".into()]]);
 
     let live = bench.plan(&uevent, &rules(), None, bench.live());
-    assert_eq!(links(&live), ["n1", "ran", "seen", "sysctl"]);
+    assert_eq!(links(&live), ["n0", "ran", "seen", "sysctl"]);
     assert!(fs::read_to_string(&control).unwrap().starts_with("on"));
     assert!(fs::read_to_string(sysctl.join("x")).unwrap().starts_with('5'));
-    assert_eq!(*bench.numbers.0.lock().unwrap(), 1);
+    assert!(bench.roots.state().exists());
+    assert_eq!(bench.numbers.would_be(b"p", b"other"), 1);
 }
 
 #[test]
@@ -351,7 +341,7 @@ fn what_the_host_knows() {
     fs::write(&facts, "F=1\n").unwrap();
     let builtin = |name: &str| import(Import::Builtin(Builtin { name: name.into(), arguments: vec![] }));
     let interface = format!("{USB}/1-2:1.0");
-    let dialout = crate::rules::ir::Principal::Template(template("dial$env{X}"));
+    let dialout = crate::rules::ir::Principal::Template(template("dialout$env{X}"));
     let yes = vec![
         (TTY, parent(&[("property.ID_SERIAL", "of*"), ("property.MAJOR", "189"), ("tag", "seat")])),
         (&interface, import(Import::Parent(pattern("ID_*")))),

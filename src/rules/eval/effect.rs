@@ -74,8 +74,8 @@ enum Refusal {
     EmptyCommand,
     #[error("no number in `{0}` for a device without identity: what `by` gives is empty")]
     NoIdentity(String),
-    #[error("no number in `{0}`: {1}")]
-    Index(String, HostError),
+    #[error("the number {0} in `{1}` may be another after a restart: {2}")]
+    IndexLost(u32, String, HostError),
     #[error("can't write `{0}`: {1}")]
     Write(BString, HostError),
 }
@@ -85,7 +85,8 @@ impl Refusal {
     fn code(&self) -> &'static str {
         match self {
             Refusal::NotHere(_) => "not-here",
-            Refusal::Expand(_) | Refusal::NoIdentity(_) | Refusal::Index(..) => "no-index",
+            Refusal::Expand(_) | Refusal::NoIdentity(_) => "no-index",
+            Refusal::IndexLost(..) => "index-lost",
             Refusal::Link(..) | Refusal::EmptyPart(_) => "bad-link",
             Refusal::Tag(..) => "bad-tag",
             Refusal::Property(_) => "bad-property",
@@ -451,8 +452,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
             return Err(Refusal::NoIdentity(pool.into()));
         }
         let number = self.host.index(pool, &identity);
-        self.index = Some(number.map_err(|error| Refusal::Index(pool.into(), error))?);
-        Ok(())
+        self.index = Some(number.value);
+        match number.lost {
+            None => Ok(()),
+            Some(error) => Err(Refusal::IndexLost(number.value, pool.into(), error)),
+        }
     }
 
     fn label(&mut self, place: &Place, op: ListOp, module: &str, label: &Template) -> Result<(), Refusal> {

@@ -15,7 +15,7 @@ use crate::diag::SourceFile;
 use crate::ids::{Action, DevPath, Tag};
 use crate::properties::Properties;
 use crate::rules::compile::Compiled;
-use crate::rules::host::{Host, HostError, ProgramOutput};
+use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
 use crate::rules::ir::{
     Command, Condition, ConstKey, Effect, Import, ListOp, Mode, Principal, Rule, RuleFile, Step, StepKind,
     Subject, Test,
@@ -346,13 +346,14 @@ impl Host for Scripted<'_> {
     fn write_sysctl(&mut self, _: &[u8], _: &[u8]) -> Result<(), HostError> {
         Err(HostError("read-only file system".into()))
     }
-    fn index(&mut self, _: &str, identity: &[u8]) -> Result<u32, HostError> {
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
         let known = self.numbers.iter().position(|known| *known == identity);
         let at = known.unwrap_or_else(|| {
             self.numbers.push(identity.into());
             self.numbers.len() - 1
         });
-        u32::try_from(at).map_err(|_| HostError("full".into()))
+        let lost = (pool == "lost").then(|| HostError("read-only".into()));
+        Numbered { value: u32::try_from(at).unwrap(), lost }
     }
 }
 

@@ -347,6 +347,11 @@ fn numbers() {
         ),
         // a number belongs to its rule, and to a device with an identity
         (TTY, vec![vec![index("a"), link("a$index")], vec![link("b$index")]], "link a0@1; !no-index@2"),
+        (
+            TTY,
+            vec![vec![act(Effect::Index { pool: "lost".into(), by: template("a") }), link("a$index")]],
+            "link a0@1; !index-lost@1",
+        ),
         (TTY, vec![vec![index("$env{NONE}"), link("a$index")]], "!no-index@1; !no-index@1"),
     ]);
 }
