@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Mutex;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bstr::BString;
@@ -12,6 +13,7 @@ use super::{
     Surroundings, decide, difference,
 };
 use crate::device::Reader;
+use crate::diag::SourceFile;
 use crate::ids::{Action, DevPath, DeviceId, SeqNum, Tag};
 use crate::properties::Properties;
 use crate::roots::Roots;
@@ -21,7 +23,8 @@ use crate::rules::eval::testing::{
     property, run, tag, template, write_attr,
 };
 use crate::rules::host::ProgramOutput;
-use crate::rules::ir::{Builtin, Effect, Import, ListOp, StepKind};
+use crate::rules::ir::{Builtin, Effect, Import, ListOp, RuleFile, StepKind};
+use crate::rules::toml::{AccountFiles, Known as KnownNames};
 use crate::rules::trace::Unobserved;
 use crate::store::index::Indexes;
 use crate::store::record::Record;
@@ -54,6 +57,7 @@ struct Bench {
     records: Known,
     ran: Ran,
     numbers: Indexes,
+    accounts: AccountFiles,
 }
 
 impl Bench {
@@ -61,7 +65,8 @@ impl Bench {
         let machine = Machine::new();
         let roots = Roots::below(machine.dir.path());
         let numbers = Indexes::new(&roots.state());
-        Self { machine, roots, records: Known::default(), ran: Ran::default(), numbers }
+        let accounts = AccountFiles::parse("root:x:0:0::\n", "dialout:x:20:\nvideo:x:44:\n");
+        Self { machine, roots, records: Known::default(), ran: Ran::default(), numbers, accounts }
     }
 
     fn uevent(&self, action: Action, path: &str) -> Uevent {
@@ -79,7 +84,12 @@ impl Bench {
     ) -> Plan {
         let device = self.machine.tree.get(&uevent.devpath);
         let event = Event { uevent, device: device.as_ref(), record };
-        let around = Surroundings { tree: &self.machine.tree, roots: &self.roots, records: &self.records };
+        let around = Surroundings {
+            tree: &self.machine.tree,
+            roots: &self.roots,
+            records: &self.records,
+            accounts: &self.accounts,
+        };
         let mut host = EventHost::new(around, &event, Instant::now() + Duration::from_secs(60), effects);
         decide(rules, &event, &self.roots, &mut host, &mut Unobserved)
     }
@@ -336,7 +346,6 @@ fn what_the_host_knows() {
     fs::create_dir_all(&bench.roots.proc).unwrap();
     fs::create_dir_all(&bench.roots.etc).unwrap();
     fs::write(bench.roots.proc.join("cmdline"), "ro gps=yes\n").unwrap();
-    fs::write(bench.roots.etc.join("group"), "dialout:x:20:\n").unwrap();
     let facts = bench.roots.etc.join("facts");
     fs::write(&facts, "F=1\n").unwrap();
     let builtin = |name: &str| import(Import::Builtin(Builtin { name: name.into(), arguments: vec![] }));
@@ -396,4 +405,67 @@ fn an_event_of_a_device_that_nobody_knows() {
     assert_eq!(plan.event.id.unwrap().to_string(), "c188:9");
     assert_eq!(plan.properties.iter().find(|p| p.key == "A").unwrap().value, "ttyUSB9-9");
     assert!(!plan.properties.iter().any(|p| p.key == "B"));
+}
+
+/// The rules of a TOML text.
+fn toml(bench: &Bench, text: &str) -> Compiled {
+    let source = SourceFile::new(Path::new("50-lab.toml"), text.as_bytes());
+    let known = KnownNames { accounts: &bench.accounts, builtins: &crate::builtin::NAMES };
+    let parsed = crate::rules::toml::parse(&source, &known);
+    assert_eq!(parsed.diagnostics, []);
+    Compiled::new(&[Arc::new(RuleFile { source, rules: parsed.rules })])
+}
+
+#[test]
+fn from_text_to_plan() {
+    let bench = Bench::new();
+    let rules = toml(
+        &bench,
+        r#"
+[[rule]]
+about    = "GPS receiver on the mast"
+match    = { subsystem = "tty" }
+parent   = { subsystem = "usb", attr.idVendor = "1546", attr.serial = "A50285BI" }
+link     = ["gps", "gps-$attr{serial}"]
+group    = "dialout"
+mode     = "0664"
+priority = 10
+tag      = "gps"
+
+[[rule]]
+match    = { subsystem = "tty", attr.size = { min = 10, max = 20 }, property.ID_BUS = { not = "usb" } }
+parent   = [ { driver = "cdc_acm" }, { subsystem = "pci", attr.vendor = "0x8086" } ]
+index    = { by = "$devpath" }
+link     = "small/$index"
+property = { SMALL = "yes" }
+run      = [["/usr/bin/logger", "small $devnode"]]
+
+[[rule]]
+match    = { subsystem = "tty", property.SMALL = "yes", tag = "gps" }
+start    = "gps@%k.service"
+access   = "active-user"
+"#,
+    );
+    let plan =
+        bench.plan(&bench.uevent(Action::Add, TTY), &rules, None, Dry::new(&SkippedPrograms, &bench.numbers));
+    let found = serde_json::to_value(&plan).unwrap();
+    let links: Vec<_> = found["links"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| (l["name"].as_str().unwrap(), l["from"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        links,
+        [("gps", "50-lab.toml:6"), ("gps-A50285BI", "50-lab.toml:6"), ("small/0", "50-lab.toml:16")]
+    );
+    assert_eq!(found["node"]["group"], "dialout");
+    assert_eq!(found["node"]["mode"], "0664");
+    assert_eq!(found["links"][0]["priority"], 10);
+    assert_eq!(found["properties"]["SMALL"], serde_json::json!({ "value": "yes", "from": "50-lab.toml:17" }));
+    assert_eq!(found["properties"]["SYSTEMD_WANTS"]["value"], "gps@ttyUSB0.service");
+    assert_eq!(found["tags"], serde_json::json!(["gps", "systemd", "uaccess"]));
+    assert_eq!(found["diagnostics"], serde_json::json!([]));
+    let dev = bench.roots.dev.join("ttyUSB0");
+    assert_eq!(found["run"][0]["program"][1], format!("small {}", dev.display()));
 }

@@ -246,8 +246,8 @@ impl<'e, H: Host> Evaluation<'e, H> {
             return Ok(words.map(BString::from).collect());
         }
         // An absent property in `by-path/$env{ID_PATH}` would leave the name of the directory.
-        let empty = text.split(|&b| b == b'/').any(<[u8]>::is_empty);
-        if empty && !text.starts_with(b"/") {
+        let name = text.strip_prefix(b"/").unwrap_or(&text);
+        if name.split(|&b| b == b'/').any(<[u8]>::is_empty) {
             return Err(Refusal::EmptyPart(text));
         }
         Ok(vec![text])
