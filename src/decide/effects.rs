@@ -1,12 +1,14 @@
 //! Owns the part of the host in which a real event and a dry run differ: programs, writes at rule time, index numbers.
 //!
-//! Two types instead of a flag: [`Live`] does it, [`Dry`] remembers it and lays it over later reads.
+//! Types instead of a flag: [`Live`] does it, [`Dry`] remembers it and lays it over later reads, [`Replan`] is dry but for
+//! the numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bstr::BString;
@@ -88,9 +90,13 @@ impl Effects for Live<'_> {
     }
 
     fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
-        let number = self.numbers.number(pool.as_bytes(), identity);
-        Numbered { value: number.value, lost: number.kept.err().map(|error| HostError(error.to_string())) }
+        kept_number(self.numbers, pool, identity)
     }
+}
+
+fn kept_number(numbers: &Indexes, pool: &str, identity: &[u8]) -> Numbered {
+    let number = numbers.number(pool.as_bytes(), identity);
+    Numbered { value: number.value, lost: number.kept.err().map(|error| HostError(error.to_string())) }
 }
 
 /// Writes to a file of the kernel's that is there, in one call: each `write` is a command of its own to the kernel.
@@ -151,12 +157,65 @@ impl Effects for Dry<'_> {
     }
 }
 
-/// Runs no program: every one fails and says why.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SkippedPrograms;
+/// For devices that are there when rules change: nothing is run and nothing is written again, but numbers are given, so
+/// that two devices that are new to a rule do not get the same.
+#[derive(Debug, Clone)]
+pub struct Replan<'w> {
+    dry: Dry<'w>,
+}
+
+impl<'w> Replan<'w> {
+    /// `skipped` tells afterwards whether the plan would have needed a program.
+    pub fn new(skipped: &'w SkippedPrograms, numbers: &'w Indexes) -> Self {
+        Self { dry: Dry::new(skipped, numbers) }
+    }
+}
+
+impl Effects for Replan<'_> {
+    fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
+        self.dry.program(argv, environment, deadline)
+    }
+
+    fn write_attribute(
+        &mut self,
+        reader: &Reader<'_>,
+        device: &Device,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), HostError> {
+        self.dry.write_attribute(reader, device, name, value)
+    }
+
+    fn write_sysctl(&mut self, file: &Path, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.dry.write_sysctl(file, name, value)
+    }
+
+    fn sysctl(&self, name: &[u8]) -> Option<BString> {
+        self.dry.sysctl(name)
+    }
+
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
+        kept_number(self.dry.numbers, pool, identity)
+    }
+}
+
+/// Runs no program: every one fails and says why. Counts what it was asked for: a plan that depends on a program is not
+/// what an event would give.
+#[derive(Debug, Default)]
+pub struct SkippedPrograms {
+    asked: AtomicUsize,
+}
+
+impl SkippedPrograms {
+    /// How many programs were asked for.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
 
 impl ProgramRunner for SkippedPrograms {
     fn run(&self, _: &[BString], _: &Properties, _: Instant, _: usize) -> ProgramOutput {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         ProgramOutput {
             success: false,
             stdout: BString::default(),

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bstr::BString;
 
 use super::{
-    Change, Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Records, SkippedPrograms,
-    Surroundings, decide, difference,
+    Change, Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Records, Replan,
+    SkippedPrograms, Surroundings, decide, difference,
 };
 use crate::device::Reader;
 use crate::diag::SourceFile;
@@ -312,12 +312,19 @@ fn a_dry_run_writes_and_runs_nothing_but_sees_what_it_would_write() {
     let uevent = bench.uevent(Action::Add, TTY);
     let links = |plan: &Plan| plan.links.iter().map(|link| link.name.to_string()).collect::<Vec<_>>();
 
-    let dry = bench.plan(&uevent, &rules(), None, Dry::new(&SkippedPrograms, &bench.numbers));
+    let skipped = SkippedPrograms::default();
+    let dry = bench.plan(&uevent, &rules(), None, Dry::new(&skipped, &bench.numbers));
     assert_eq!(links(&dry), ["n0", "seen", "sysctl"]);
     assert_eq!(dry.writes.len(), 3);
     assert_eq!(fs::read_to_string(&control).unwrap(), "auto\n");
     assert_eq!(fs::read_to_string(sysctl.join("x")).unwrap(), "1\n");
     assert!(!bench.roots.state().exists());
+    assert_eq!(skipped.asked(), 1);
+
+    let replanned = bench.plan(&uevent, &rules(), None, Replan::new(&skipped, &bench.numbers));
+    assert_eq!(replanned, dry);
+    assert_eq!(bench.numbers.would_be(b"p", b"other"), 1, "the number is given");
+    assert_eq!(fs::read_to_string(&control).unwrap(), "auto\n");
 
     let asked = bench.plan(&uevent, &rules(), None, Dry::new(&bench.ran, &bench.numbers));
     assert_eq!(links(&asked), ["n0", "ran", "seen", "sysctl"]);
@@ -446,8 +453,8 @@ start    = "gps@%k.service"
 access   = "active-user"
 "#,
     );
-    let plan =
-        bench.plan(&bench.uevent(Action::Add, TTY), &rules, None, Dry::new(&SkippedPrograms, &bench.numbers));
+    let skipped = SkippedPrograms::default();
+    let plan = bench.plan(&bench.uevent(Action::Add, TTY), &rules, None, Dry::new(&skipped, &bench.numbers));
     let found = serde_json::to_value(&plan).unwrap();
     let links: Vec<_> = found["links"]
         .as_array()

@@ -80,6 +80,23 @@ enum Refusal {
     Write(BString, HostError),
 }
 
+/// Every code of a diagnostic that an evaluation can give, with its meaning; for the man page.
+pub const CODES: [(&str, &str); 13] = [
+    ("no-index", "`$index` has no number: the rule has none yet, or the device has no identity."),
+    ("index-lost", "A number was given and could not be kept."),
+    ("bad-link", "A link name that leaves the device directory, has an empty part or is no file name."),
+    ("bad-tag", "A tag with other bytes than letters, digits, `-` and `_`."),
+    ("bad-property", "A property value with a NUL or a newline, or a bad name."),
+    ("bad-name", "A name that no network interface can have."),
+    ("unknown-user", "A user that this system does not have."),
+    ("unknown-group", "A group that this system does not have."),
+    ("bad-mode", "Permissions that are no octal number up to 7777."),
+    ("bad-unit", "A unit name that is empty or has white space."),
+    ("empty-command", "A command line without words."),
+    ("write-failed", "A value could not be written; the rule goes on."),
+    ("import-failed", "A file to import from is there and can't be read."),
+];
+
 impl Refusal {
     /// The stable short name of the kind.
     fn code(&self) -> &'static str {

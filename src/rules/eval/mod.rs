@@ -14,6 +14,7 @@ mod tests;
 
 use bstr::BString;
 
+pub use self::effect::CODES;
 pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
 use super::compile::Compiled;
 use super::host::Host;

@@ -410,6 +410,7 @@ fn jobs() {
     );
     assert_eq!(jobs(vec![vec![log()], vec![run(ListOp::Set, &["/bin/b"])]]), [words(&["/bin/b"])]);
     assert_eq!(jobs(vec![vec![log()], vec![run(ListOp::Set, &[])]]), []);
+    assert_eq!(jobs(vec![vec![run(ListOp::Add, &["$env{NONE}", "x"])]]), []);
     assert_eq!(jobs(vec![vec![fixed(log())], vec![run(ListOp::Set, &["/bin/b"])]]).len(), 1);
 }
 
@@ -578,7 +579,7 @@ mod properties {
             one_of(&["1", "2", ""]).prop_map(|glob| is("property.A", glob)),
             one_of(&["1-2", "tty*", "no"]).prop_map(|glob| parent(&[("kernel", glob)])),
             one_of(&["/bin/words", "/bin/false"]).prop_map(|line| program(line, true)),
-            one_of(&["a", "b$id", "../c"]).prop_map(|name| link(name)),
+            one_of(&["a", "b$id", "../c"]).prop_map(link),
             one_of(&["1", "2", "$id"]).prop_map(|value| property("A", value)),
             one_of(&["x", "y"]).prop_map(|name| tag(ListOp::Add, name)),
             Just(mode(0o600)),
@@ -592,7 +593,7 @@ mod properties {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn the_index_leaves_out_only_what_changes_nothing(
@@ -630,4 +631,33 @@ mod properties {
             })?;
         }
     }
+}
+
+#[test]
+fn the_table_of_codes_is_whole() {
+    let machine = Machine::new();
+    let text = |text: &str| Principal::Template(template(text));
+    let refused = vec![
+        (TTY, link("$index")),
+        (TTY, act(Effect::Index { pool: "lost".into(), by: template("a") })),
+        (TTY, link("..")),
+        (TTY, tag(ListOp::Add, "a b")),
+        (TTY, property("A", "\n")),
+        (NET, act(Effect::Name(template(".")))),
+        (TTY, act(Effect::Owner(text("nobody-%k")))),
+        (TTY, act(Effect::Group(text("nobody-%k")))),
+        (TTY, act(Effect::Mode(Mode::Template(template("%k"))))),
+        (TTY, act(Effect::Start(template("")))),
+        (TTY, run(ListOp::Add, &[""])),
+        (TTY, act(Effect::WriteSysctl { name: template("x"), value: template("1") })),
+        (TTY, import(Import::File(template("/etc/secret")))),
+    ];
+    let seen: Vec<&str> = refused
+        .into_iter()
+        .map(|(path, step)| {
+            let out = outcome(&machine, Action::Add, path, vec![vec![step, link("x"), property("P", "")]]);
+            out.diagnostics.first().unwrap().code
+        })
+        .collect();
+    assert_eq!(seen, super::CODES.map(|(code, _)| code));
 }
