@@ -1,6 +1,15 @@
 //! `usb_id` and `path_id` on the recordings of `tests/trees`: against values written by hand, against the answers that systemd's
 //! udevadm gave on the same devices (`*.answers`), and, as root where udevadm is installed, against udevadm itself.
 
+// Helpers of tests may panic like the tests that call them, and say on stderr what was skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
 #[path = "common/tree.rs"]
 mod tree;
 
