@@ -13,7 +13,8 @@ use bstr::BString;
 
 use crate::device::{Device, Reader};
 use crate::properties::Properties;
-use crate::rules::host::{HostError, ProgramOutput};
+use crate::rules::host::{HostError, Numbered, ProgramOutput};
+use crate::store::index::Indexes;
 
 /// Starts a program and waits for it.
 pub trait ProgramRunner: fmt::Debug {
@@ -26,14 +27,6 @@ pub trait ProgramRunner: fmt::Debug {
         deadline: Instant,
         limit: usize,
     ) -> ProgramOutput;
-}
-
-/// Numbers that are given once for each identity of a pool and kept.
-pub trait IndexNumbers: fmt::Debug {
-    /// The number of `identity`; takes the lowest free one and keeps it, if it has none.
-    fn number(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
-    /// The number that [`IndexNumbers::number`] would give, without keeping it.
-    fn foresee(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
 }
 
 /// What changes something outside, or would.
@@ -53,7 +46,7 @@ pub trait Effects {
     /// A value that was "written" and has to be seen in place of the file's.
     fn sysctl(&self, name: &[u8]) -> Option<BString>;
     /// The number of an identity.
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered;
 }
 
 /// Most bytes of a program's output that are kept.
@@ -65,7 +58,7 @@ pub struct Live<'w> {
     /// Runs programs.
     pub programs: &'w dyn ProgramRunner,
     /// Gives numbers.
-    pub numbers: &'w dyn IndexNumbers,
+    pub numbers: &'w Indexes,
 }
 
 impl Effects for Live<'_> {
@@ -94,8 +87,9 @@ impl Effects for Live<'_> {
         None
     }
 
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
-        self.numbers.number(pool, identity)
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
+        let number = self.numbers.number(pool.as_bytes(), identity);
+        Numbered { value: number.value, lost: number.kept.err().map(|error| HostError(error.to_string())) }
     }
 }
 
@@ -116,13 +110,13 @@ fn failed(error: std::io::Error) -> HostError {
 #[derive(Debug, Clone)]
 pub struct Dry<'w> {
     programs: &'w dyn ProgramRunner,
-    numbers: &'w dyn IndexNumbers,
+    numbers: &'w Indexes,
     sysctls: BTreeMap<BString, BString>,
 }
 
 impl<'w> Dry<'w> {
     /// With the real `programs`, those that rules ask for are run; with [`SkippedPrograms`] none is.
-    pub fn new(programs: &'w dyn ProgramRunner, numbers: &'w dyn IndexNumbers) -> Self {
+    pub fn new(programs: &'w dyn ProgramRunner, numbers: &'w Indexes) -> Self {
         Self { programs, numbers, sysctls: BTreeMap::new() }
     }
 }
@@ -152,8 +146,8 @@ impl Effects for Dry<'_> {
         self.sysctls.get(bstr::BStr::new(name)).cloned()
     }
 
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
-        self.numbers.foresee(pool, identity)
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
+        Numbered { value: self.numbers.would_be(pool.as_bytes(), identity), lost: None }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::device::{Device, Reader, Tree};
 use crate::ids::{DeviceId, Tag};
 use crate::properties::Properties;
 use crate::roots::Roots;
-use crate::rules::host::{Host, HostError, ProgramOutput};
+use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
 use crate::rules::ir::ConstKey;
 use crate::store::record::Record;
 
@@ -233,7 +233,7 @@ impl<E: Effects> Host for EventHost<'_, E> {
         self.effects.write_sysctl(&file, name, value)
     }
 
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
         self.effects.index(pool, identity)
     }
 }

@@ -1,3 +1,5 @@
 //! Owns system calls as safe functions, `nix` first and `libc` for its gaps. The only room with `unsafe`.
 #![allow(unsafe_code)]
 pub mod netlink;
+
+pub mod fs;

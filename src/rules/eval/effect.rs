@@ -74,8 +74,8 @@ enum Refusal {
     EmptyCommand,
     #[error("no number in `{0}` for a device without identity: what `by` gives is empty")]
     NoIdentity(String),
-    #[error("no number in `{0}`: {1}")]
-    Index(String, HostError),
+    #[error("the number {0} in `{1}` may be another after a restart: {2}")]
+    IndexLost(u32, String, HostError),
     #[error("can't write `{0}`: {1}")]
     Write(BString, HostError),
 }
@@ -85,7 +85,8 @@ impl Refusal {
     fn code(&self) -> &'static str {
         match self {
             Refusal::NotHere(_) => "not-here",
-            Refusal::Expand(_) | Refusal::NoIdentity(_) | Refusal::Index(..) => "no-index",
+            Refusal::Expand(_) | Refusal::NoIdentity(_) => "no-index",
+            Refusal::IndexLost(..) => "index-lost",
             Refusal::Link(..) | Refusal::EmptyPart(_) => "bad-link",
             Refusal::Tag(..) => "bad-tag",
             Refusal::Property(_) => "bad-property",
@@ -109,11 +110,14 @@ impl<'e, H: Host> Evaluation<'e, H> {
         {
             return Applied::No("an earlier rule made it final");
         }
+        let before = self.out.diagnostics.len();
         let done = self.carry_out(place, effect);
         if fixed && let Some(thing) = thing {
             self.fixed.push((thing, self.rule));
         }
         match done {
+            // One bad name of a list is refused on the way.
+            Ok(()) if self.out.diagnostics.len() > before => Applied::Refused,
             Ok(()) => Applied::Yes,
             Err(Refusal::NotHere(why)) => Applied::No(why),
             Err(refusal) => {
@@ -448,8 +452,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
             return Err(Refusal::NoIdentity(pool.into()));
         }
         let number = self.host.index(pool, &identity);
-        self.index = Some(number.map_err(|error| Refusal::Index(pool.into(), error))?);
-        Ok(())
+        self.index = Some(number.value);
+        match number.lost {
+            None => Ok(()),
+            Some(error) => Err(Refusal::IndexLost(number.value, pool.into(), error)),
+        }
     }
 
     fn label(&mut self, place: &Place, op: ListOp, module: &str, label: &Template) -> Result<(), Refusal> {
