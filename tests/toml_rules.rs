@@ -2,10 +2,12 @@
 //!
 //! A diagnostic is `code@line:column`; a rule is its steps, joined with `; `. All expectations are written by hand.
 
+#[cfg(test)]
 mod toml_rules {
     pub(crate) mod cases;
     pub(crate) mod files;
     pub(crate) mod lint;
+    mod shipped;
     pub(crate) mod show;
 }
 
