@@ -227,8 +227,7 @@ impl Table {
         new: &Holder,
     ) -> Result<Outcome, LinkError> {
         let known = old.is_some() || self.is_debt(link);
-        let ours = self.ours(link, old);
-        match farm.place(link, &new.node, &ours) {
+        match farm.place(link, &new.node, |node| self.is_ours(link, old, node)) {
             Ok(placed) => {
                 self.debts.remove(link);
                 let mine = match &placed {
@@ -259,7 +258,7 @@ impl Table {
         if self.foreign.remove(link) {
             return Ok(Outcome::Left);
         }
-        match farm.remove(link, &self.ours(link, old)) {
+        match farm.remove(link, |node| self.is_ours(link, old, node)) {
             Ok(removed) => {
                 self.debts.remove(link);
                 Ok(removed.into())
@@ -271,15 +270,13 @@ impl Table {
         }
     }
 
-    /// Nodes that `link` may lead to as long as it is ours.
-    fn ours(&self, link: &LinkName, old: Option<&Holder>) -> Vec<LinkName> {
-        if self.foreign.contains(link) {
-            return Vec::new();
-        }
-        let mut nodes = self.claims.nodes(link);
-        nodes.extend(old.map(|holder| holder.node.clone()));
-        nodes.extend(self.debts.get(link).into_iter().flatten().cloned());
-        nodes
+    /// True when a link that leads to `node` is ours: it was made for the old holder, for somebody of whom a change
+    /// failed, or for any who claim the name (somebody killed may have been about to hand it over).
+    fn is_ours(&self, link: &LinkName, old: Option<&Holder>, node: &LinkName) -> bool {
+        !self.foreign.contains(link)
+            && (old.is_some_and(|old| old.node == *node)
+                || self.debts.get(link).is_some_and(|debts| debts.contains(node))
+                || self.claims.is_claimants_node(link, node))
     }
 
     fn is_debt(&self, link: &LinkName) -> bool {
@@ -306,7 +303,7 @@ impl Table {
             return None;
         }
         let old = Some(Holder { device: device.clone(), node: node.clone() });
-        let result = farm.remove(link, &[node]).map(Outcome::from);
+        let result = farm.remove(link, |there| *there == node).map(Outcome::from);
         Some(LinkReport { link: link.clone(), old, new: None, result })
     }
 }

@@ -4,7 +4,8 @@
 //! over. Every operation returns what changed and the caller carries it out: nothing here touches a file system, and
 //! nothing here knows what is really in the device directory.
 //!
-//! Devices and links are interned: a claim costs 32 bytes, a link about 80 more with its name, a device about 100.
+//! Devices and links are interned and each name is stored once: 20,000 devices with two links each take 6.4 MB, the names
+//! included.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,11 +165,9 @@ impl Claims {
     ) -> Option<LinkChange> {
         let device = match self.devices.find(device) {
             Some(at) => at,
-            None => self.devices.insert(DeviceEntry {
-                id: device.clone(),
-                node: node.clone(),
-                own: Vec::with_capacity(1),
-            }),
+            None => {
+                self.devices.insert(DeviceEntry { id: device.clone(), node: node.clone(), own: Vec::new() })
+            }
         };
         match self.own(device, link) {
             Some(own) if own.priority == priority => None,
@@ -199,11 +198,11 @@ impl Claims {
         entry.map_or_else(Vec::new, |entry| entry.ranks().filter_map(|rank| self.show(entry, rank)).collect())
     }
 
-    /// The nodes of all who claim `link`, the holder's first.
-    pub fn nodes(&self, link: &LinkName) -> Vec<LinkName> {
+    /// True when one of those who claim `link` has this node.
+    pub fn is_claimants_node(&self, link: &LinkName, node: &LinkName) -> bool {
         let entry = self.links.find(link).and_then(|at| self.links.get(at));
-        entry.map_or_else(Vec::new, |entry| {
-            entry.ranks().filter_map(|rank| self.devices.get(rank.device).map(|d| d.node.clone())).collect()
+        entry.is_some_and(|entry| {
+            entry.ranks().any(|rank| self.devices.get(rank.device).is_some_and(|d| d.node == *node))
         })
     }
 
@@ -270,7 +269,11 @@ impl Claims {
                     *old = own;
                 }
             }
-            Err(at) => entry.own.insert(at, own),
+            Err(at) => {
+                // a device claims few links, and all at once
+                entry.own.reserve_exact(1);
+                entry.own.insert(at, own);
+            }
         }
     }
 
