@@ -4,3 +4,7 @@
 
 pub mod links;
 pub mod names;
+pub mod netif;
+pub mod node;
+pub mod program;
+pub mod sysfs;

@@ -4,18 +4,16 @@
 //! way can lead elsewhere.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use bstr::{BString, ByteSlice};
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, fstat, mkdirat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat, renameat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
-
-use crate::ids::{DevNum, NodeKind};
 
 /// What becomes of symbolic links on the way of an open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,14 +184,40 @@ pub fn is_kind(stat: &FileStat, kind: libc::mode_t) -> bool {
     stat.st_mode & libc::S_IFMT == kind
 }
 
-/// The number of a device node; `None` for anything else.
-pub fn device_number(stat: &FileStat) -> Option<DevNum> {
-    let kind = match stat.st_mode & libc::S_IFMT {
-        libc::S_IFBLK => NodeKind::Block,
-        libc::S_IFCHR => NodeKind::Char,
-        _ => return None,
-    };
-    Some(DevNum { kind, major: libc::major(stat.st_rdev), minor: libc::minor(stat.st_rdev) })
+/// Opens the existing regular file `path` beneath `dir` and writes `bytes` in one call; nothing is created or cut off.
+/// Errors: the kernel's; `EINVAL` for what is no regular file, `EIO` if the kernel took only a part.
+pub fn write_existing(dir: impl AsFd, path: &[u8], bytes: &[u8], symlinks: Symlinks) -> Result<(), Errno> {
+    // O_NONBLOCK: a fifo without reader is an error, not a wait
+    let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    let file = open_beneath(dir, path, flags, symlinks)?;
+    if !is_kind(&fstat(&file)?, libc::S_IFREG) {
+        return Err(Errno::EINVAL);
+    }
+    loop {
+        match write(&file, bytes) {
+            Ok(n) if n == bytes.len() => return Ok(()),
+            Ok(_) => return Err(Errno::EIO),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Sets the mode of what `file`, opened with `O_PATH`, stands for. `proc`: where procfs is, for kernels before 6.6.
+pub fn set_mode(file: impl AsFd, mode: libc::mode_t, proc: &Path) -> Result<(), Errno> {
+    let fd = file.as_fd().as_raw_fd();
+    // SAFETY: the descriptor is open as long as `file` is borrowed, and the path is an empty C string
+    let result = unsafe { libc::syscall(libc::SYS_fchmodat2, fd, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) };
+    match Errno::result(result) {
+        Ok(_) => Ok(()),
+        Err(Errno::ENOSYS | Errno::EPERM) => set_mode_by_proc(fd, mode, proc),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn set_mode_by_proc(fd: RawFd, mode: libc::mode_t, proc: &Path) -> Result<(), Errno> {
+    let path = proc.join(format!("self/fd/{fd}"));
+    fchmodat(AT_FDCWD, &path, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)
 }
 
 #[cfg(test)]
@@ -248,5 +272,36 @@ mod tests {
         std::fs::write(temp.path().join("big"), [b'x'; 101]).unwrap();
         assert_eq!(read_file(&dir, b"big", 100), Err(Errno::EFBIG));
         assert_eq!(read_file(&dir, b"big", 101).unwrap().len(), 101);
+    }
+
+    #[test]
+    fn only_existing_files_are_written_and_nothing_waits() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = open_dir(temp.path()).unwrap();
+        std::fs::write(temp.path().join("attr"), "old value").unwrap();
+        symlink("attr", temp.path().join("in")).unwrap();
+        nix::unistd::mkfifo(&temp.path().join("fifo"), Mode::from_bits_truncate(0o600)).unwrap();
+        assert_eq!(write_existing(&dir, b"attr", b"new", Symlinks::Within), Ok(()));
+        assert_eq!(write_existing(&dir, b"in", b"NEW", Symlinks::Within), Ok(()));
+        assert_eq!(std::fs::read(temp.path().join("attr")).unwrap(), b"NEW value");
+        assert_eq!(write_existing(&dir, b"in", b"x", Symlinks::Refused), Err(Errno::ELOOP));
+        assert_eq!(write_existing(&dir, b"fifo", b"x", Symlinks::Within), Err(Errno::ENXIO));
+        assert_eq!(write_existing(&dir, b"none", b"x", Symlinks::Within), Err(Errno::ENOENT));
+        assert_eq!(write_existing(&dir, b"../x", b"x", Symlinks::Within), Err(Errno::EXDEV));
+    }
+
+    #[test]
+    fn modes_are_set_both_ways() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::write(temp.path().join("f"), "").unwrap();
+        let dir = open_dir(temp.path()).unwrap();
+        let file = open_beneath(&dir, b"f", OFlag::O_PATH, Symlinks::Refused).unwrap();
+        let proc = crate::roots::Roots::system().proc;
+        let mode = || std::fs::metadata(temp.path().join("f")).unwrap().permissions().mode() & 0o7777;
+        set_mode(&file, 0o640, &proc).unwrap();
+        assert_eq!(mode(), 0o640);
+        set_mode_by_proc(file.as_raw_fd(), 0o606, &proc).unwrap();
+        assert_eq!(mode(), 0o606);
     }
 }
