@@ -69,7 +69,6 @@ struct Slot {
     address: Address,
     address_size: usize,
     control: Control,
-    control_size: usize,
 }
 
 const EMPTY: Slot = Slot {
@@ -77,7 +76,6 @@ const EMPTY: Slot = Slot {
     address: Address([0; ADDRESS_SIZE]),
     address_size: 0,
     control: Control([0; CONTROL_SIZE]),
-    control_size: 0,
 };
 
 /// Room for [`SLOTS`] datagrams, used again for each call.
@@ -150,7 +148,6 @@ impl Batch {
         for (slot, header) in self.slots.iter_mut().zip(&headers).take(count) {
             slot.size = usize::try_from(header.msg_len).unwrap_or(usize::MAX);
             slot.address_size = usize::try_from(header.msg_hdr.msg_namelen).unwrap_or(0);
-            slot.control_size = header.msg_hdr.msg_controllen as usize;
         }
         self.filled = count;
         Ok(count)
@@ -163,7 +160,7 @@ impl Batch {
                 bytes: room.get(..slot.size).unwrap_or(room),
                 size: slot.size,
                 sender: sender(slot.address.0.get(..slot.address_size).unwrap_or_default()),
-                credentials: credentials(slot.control.0.get(..slot.control_size).unwrap_or_default()),
+                credentials: credentials(&slot.control.0),
             },
         )
     }
@@ -189,7 +186,8 @@ fn sender(address: &[u8]) -> Option<Sender> {
 }
 
 /// Finds `SCM_CREDENTIALS` among control messages. Each is a length of the machine's word size (header included), level
-/// and type of 32 bits, then its data; the next one begins at a multiple of the word size.
+/// and type of 32 bits, then its data; the next one begins at a multiple of the word size. Zeros behind the last one end
+/// the search, so the buffer is cleared before each call.
 fn credentials(mut control: &[u8]) -> Option<Credentials> {
     const WORD: usize = size_of::<usize>();
     const HEADER: usize = WORD + 8;
@@ -218,7 +216,7 @@ mod tests {
 
     fn message(level: i32, kind: i32, data: &[u32]) -> Vec<u8> {
         let mut out = (size_of::<usize>() + 8 + data.len() * 4).to_ne_bytes().to_vec();
-        out.extend(bytes(&[level as u32, kind as u32]));
+        out.extend(bytes(&[level.cast_unsigned(), kind.cast_unsigned()]));
         out.extend(bytes(data));
         out.resize(out.len().next_multiple_of(size_of::<usize>()), 0);
         out
