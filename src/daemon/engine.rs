@@ -2,6 +2,7 @@
 //!
 //! All that events share is here (tree, names, records, numbers); the order of events, the threads and the sockets are not.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,12 @@ use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names, Repair};
 use crate::apply::event::{self, Programs};
 use crate::apply::node::NodeDir;
-use crate::decide::{Dry, Event, EventHost, Live, Plan, ProgramRunner, Surroundings, decide};
+use crate::decide::{Dry, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, decide};
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DeviceId, LinkName};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
+use crate::rules::toml::SystemAccounts;
 use crate::rules::trace::Unobserved;
 use crate::store::files::RecordDir;
 use crate::store::index::Indexes;
@@ -206,6 +208,13 @@ impl Engine {
         Some((uevent, old, plan))
     }
 
+    /// How the plan's node is now; `None` where permissions are not ours to change.
+    pub(super) fn permissions(&self, plan: &Plan) -> Option<Permissions> {
+        let node = plan.node.as_ref().filter(|_| self.site.reach == Reach::Everything)?;
+        let now = std::fs::symlink_metadata(self.site.roots.dev.join(super::view::path(&node.name))).ok()?;
+        Some(Permissions { uid: now.uid(), gid: now.gid(), mode: now.mode() & 0o7777 })
+    }
+
     /// Gives a device what changed rules give it: [`Engine::handle`] without running anything.
     pub(super) fn reapply(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
         let device = self.tree.get(&uevent.devpath)?;
@@ -216,7 +225,7 @@ impl Engine {
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings { tree: &self.tree, roots: &self.site.roots, records: &self.records }
+        Surroundings { tree: &self.tree, roots: &self.site.roots, records: &self.records, accounts: &SystemAccounts }
     }
 
     fn deadline(&self) -> Instant {

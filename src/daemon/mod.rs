@@ -41,7 +41,6 @@ use self::core::{Core, RulesInForce};
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
 use self::signals::SignalThread;
-use self::start::Arrivals;
 use self::work::Work;
 use self::workers::Workers;
 use crate::ids::SeqNum;

@@ -84,7 +84,7 @@ fn work(core: &Core) {
 }
 
 fn carry_through(core: &Core, job: &Job) {
-    let rules = core.rules();
+    let rules = core.rules.compiled();
     let handled = match job.cause {
         Cause::Rules => core.engine.reapply(&rules, &job.uevent),
         Cause::Kernel | Cause::Start | Cause::Resync => Some(core.engine.handle(&rules, &job.uevent)),

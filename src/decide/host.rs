@@ -25,12 +25,31 @@ use crate::roots::Roots;
 use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
 use crate::rules::ir::ConstKey;
 use crate::rules::toml::Accounts;
+use crate::store::files::RecordDir;
 use crate::store::record::Record;
 
 /// Looks up what earlier events left of other devices.
 pub trait Records: fmt::Debug {
     /// The record of a device.
     fn record(&self, id: &DeviceId) -> Option<Record>;
+}
+
+impl Records for RecordDir {
+    /// A record that can't be read counts as none: the event that asks writes it anew.
+    fn record(&self, id: &DeviceId) -> Option<Record> {
+        match self.read(id) {
+            Ok(read) => read.map(|(record, problems)| {
+                for problem in problems {
+                    tracing::warn!(device = %id, %problem, "a line of a record is left out");
+                }
+                record
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the record counts as none");
+                None
+            }
+        }
+    }
 }
 
 /// What all events of one daemon (or one command) share.

@@ -6,7 +6,6 @@
 mod difference;
 mod effects;
 mod host;
-mod numbers;
 mod plan;
 mod show;
 mod system;
