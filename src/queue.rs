@@ -113,6 +113,15 @@ enum State {
     Running,
 }
 
+/// How a `change` joins an older one that waits.
+#[derive(Debug, Clone, Copy)]
+enum Merge {
+    /// Both are handled where the older one stands.
+    AtOlder(Place),
+    /// The older one moves to where the newer one stands.
+    AtNewer(Place),
+}
+
 #[derive(Debug)]
 struct Entry<E> {
     claims: Claims,
@@ -177,8 +186,9 @@ impl<E: Event> Queue<E> {
         let place = Place { number, arrival: self.arrivals };
         match event.action() {
             Action::Change => {
-                if let Some(older) = self.mergeable(&event, &claims, place) {
-                    return self.coalesce(older, event, claims, place);
+                if let Some(merge) = self.mergeable(&event, &claims, place) {
+                    self.coalesce(merge, event, place);
+                    return Pushed::Coalesced;
                 }
             }
             Action::Remove => {
@@ -291,42 +301,43 @@ impl<E: Event> Queue<E> {
         self.oldest_unfinished().is_none_or(|oldest| oldest > seqnum)
     }
 
-    /// The waiting `change` that this one can be one with.
-    fn mergeable(&self, event: &E, claims: &Claims, place: Place) -> Option<Place> {
+    /// The waiting `change` that this one can be one with, and where.
+    fn mergeable(&self, event: &E, claims: &Claims, place: Place) -> Option<Merge> {
         let last = self.index.at(&claims.path).next().filter(|last| *last < place)?;
         let entry = self.entries.get(&last)?;
         let older = entry.event.as_ref()?;
-        let alike = older.action() == Action::Change
+        let alike = entry.action == Action::Change
             && entry.claims == *claims
             && older.waited_for() == event.waited_for()
             && self.index.same_before(claims, place) == Some(last);
-        alike.then_some(last)
+        if !alike {
+            None
+        } else if self.index.above_before(claims, place) < Some(last) {
+            // No ancestor's event came since: the old place is as good as the new one.
+            Some(Merge::AtOlder(last))
+        } else {
+            self.may_move_behind(claims, last, place).then_some(Merge::AtNewer(last))
+        }
     }
 
-    fn coalesce(&mut self, older: Place, event: E, claims: Claims, place: Place) -> Pushed {
-        if self.index.above_before(&claims, place) < Some(older) {
-            // No ancestor's event came since: the old place is as good as the new one.
-            if let Some(into) = self.entries.get_mut(&older).and_then(|entry| entry.event.as_mut()) {
-                into.absorb(event);
+    fn coalesce(&mut self, merge: Merge, event: E, place: Place) {
+        match merge {
+            Merge::AtOlder(older) => {
+                if let Some(into) = self.entries.get_mut(&older).and_then(|entry| entry.event.as_mut()) {
+                    into.absorb(event);
+                }
+                self.hurry(older);
             }
-            self.hurry(older);
-            return Pushed::Coalesced;
-        }
-        if self.may_move_behind(&claims, older, place)
-            && let Some(mut entry) = self.take_out(older)
-        {
-            match &mut entry.event {
-                Some(into) => into.absorb(event),
-                none => *none = Some(event),
+            Merge::AtNewer(older) => {
+                if let Some(mut entry) = self.take_out(older) {
+                    match &mut entry.event {
+                        Some(into) => into.absorb(event),
+                        none => *none = Some(event),
+                    }
+                    self.insert(place, entry);
+                }
             }
-            self.insert(place, entry);
-            return Pushed::Coalesced;
         }
-        if self.is_full() {
-            return Pushed::Overflow;
-        }
-        self.insert(place, Entry::new(event, claims, place.number));
-        Pushed::Queued
     }
 
     /// True when a `change` may be handled at a later place than its own: no descendant's event came since that would
