@@ -21,6 +21,7 @@ use nameplate::builtin::{self, BuiltinError, Context, NAMES};
 use nameplate::device::{Reader, Source, Tree};
 use nameplate::ids::DevPath;
 use nameplate::properties::Properties;
+use nameplate::recording::Recording;
 use nameplate::roots::Roots;
 use tree::FakeTree;
 
@@ -46,6 +47,14 @@ impl Machine {
         let devices = Tree::new(Source::Live(fake.sys()));
         devices.walk();
         Self { fake, devices }
+    }
+
+    /// The same machine, its facts read from the recording and not from files.
+    fn recorded(name: &str) -> Self {
+        let text = fs::read(tree::recordings().join(format!("{name}.umockdev"))).unwrap();
+        let devices = Tree::new(Source::Recording(Recording::parse(&text).unwrap()));
+        devices.walk();
+        Self { fake: FakeTree::of(name), devices }
     }
 
     fn try_run(&self, name: &str, path: &str, set: &Properties) -> Result<Properties, BuiltinError> {
@@ -228,11 +237,14 @@ fn paths_by_hand() {
         ("disks", "/block/mmcblk0", "ID_PATH", ""),
         ("disks", "/net/eth1", "ID_PATH", "pci-0000:00:0b.0"),
     ];
+    let both = |name| [Machine::of(name), Machine::recorded(name)];
+    let machines = BTreeMap::from(["transports", "disks"].map(|name| (name, both(name))));
     for (name, end, key, expected) in cases {
-        let machine = Machine::of(name);
-        let path = machine.fake.paths().iter().find(|path| path.ends_with(end)).expect(end);
-        let found = machine.run("path_id", path);
-        assert_eq!(found.get(key).map_or("", String::as_str), expected, "{key} of {path}");
+        for machine in &machines[name] {
+            let path = machine.fake.paths().iter().find(|path| path.ends_with(end)).expect(end);
+            let found = machine.run("path_id", path);
+            assert_eq!(found.get(key).map_or("", String::as_str), expected, "{key} of {path}");
+        }
     }
 }
 
@@ -290,6 +302,7 @@ fn recorded_answers_of_udevadm() {
             "{name}: an answer for each device"
         );
         compare(&machine, &answers);
+        compare(&Machine::recorded(name), &answers);
     }
 }
 
