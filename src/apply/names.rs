@@ -4,7 +4,9 @@
 //! one name in the other order. A link operation takes some microseconds; there is nothing to be gained by more locks.
 //!
 //! A link that was already there, just as it would be made, when its first claim came is somebody else's (udevd asked
-//! for the same name): it is never removed or led elsewhere. Links of a former run are made known by [`Names::adopt`].
+//! for the same name): it is never removed or led elsewhere. Links of a former run are made known by [`Names::adopt`], so a
+//! device's record has to be written before links that it adds are made and after links that it gives up are removed,
+//! and has to be kept as long as the links.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};

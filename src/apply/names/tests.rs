@@ -212,3 +212,84 @@ fn threads_end_in_what_the_table_says() {
     (1..=4).for_each(|minor| drop(names.release_all(&disk(minor))));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+/// The variable that tells the test below to be the run that is killed, with the directory to work in.
+const KILLED_RUN: &str = "NAMEPLATE_TEST_KILLED_RUN";
+
+/// What the run that is killed does over and over: eight devices take names from each other, come and go.
+fn churn(dir: &Path, rounds: impl Iterator<Item = u32>) {
+    let names = names_in(dir);
+    for round in rounds {
+        for minor in 1..=8 {
+            set(
+                &names,
+                minor,
+                i32::try_from((round + minor) % 3).unwrap(),
+                &["shared", "a/shared", "a/b/shared"],
+            );
+            set(&names, minor + 8, 0, &[&format!("own/{minor}/x")]);
+        }
+        (9..=16).for_each(|minor| drop(names.release_all(&disk(minor))));
+        println!("round {round}");
+    }
+}
+
+/// All links below `dir`, with what they lead to; temporary names too.
+fn all_links(dir: &Path) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(at) = dirs.pop() {
+        for entry in std::fs::read_dir(at).unwrap().map(Result::unwrap) {
+            match std::fs::read_link(entry.path()) {
+                Ok(target) => {
+                    let name = entry.path().strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                    out.push((name, target.to_str().unwrap().to_owned()));
+                }
+                Err(_) => dirs.push(entry.path()),
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+#[test]
+fn killed_at_any_moment_and_started_again() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    if let Some(dir) = std::env::var_os(KILLED_RUN) {
+        churn(Path::new(&dir), 0..);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for rounds in [1, 2, 5, 11, 23] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "apply::names::tests::killed_at_any_moment_and_started_again", "--nocapture"])
+            .env(KILLED_RUN, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let seen = lines.filter(|line| line.starts_with("round")).take(rounds).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen, rounds);
+
+        // the records say what was claimed; devices 9 to 16 have gone meanwhile
+        let names = names_in(dir.path());
+        let shared = ["shared", "a/shared", "a/b/shared"];
+        let owned: Vec<String> = (0..=8).map(|minor| format!("own/{minor}/x")).collect();
+        let mut formers: Vec<Former> =
+            (1..=8).map(|minor| former(minor, &shared, Some(&format!("sd{minor}")))).collect();
+        formers.extend(
+            (9..=16).map(|minor| former(minor, &[&owned[minor as usize - 8]], Some(&format!("sd{minor}")))),
+        );
+        names.adopt(formers);
+        (9..=16).for_each(|minor| drop(names.release_all(&disk(minor))));
+        (1..=8).for_each(|minor| drop(set(&names, minor, i32::try_from(minor).unwrap(), &shared)));
+        names.repair();
+        let expected = [("a/b/shared", "../../sd8"), ("a/shared", "../sd8"), ("shared", "sd8")];
+        assert_eq!(all_links(dir.path()), expected.map(|(link, to)| (link.to_owned(), to.to_owned())));
+        assert!(!dir.path().join("own").exists());
+    }
+}
