@@ -135,6 +135,15 @@ fn hints_name_the_repair() {
     }
 }
 
+#[test]
+fn deep_nesting_is_a_mistake_and_no_crash() {
+    for (open, close) in [("[", "]"), ("{a=", "}")] {
+        let text = format!("rule = {}1{}", open.repeat(50_000), close.repeat(50_000));
+        let codes: BTreeSet<&str> = parse(&text).diagnostics.iter().map(|d| d.code).collect();
+        assert_eq!(codes, BTreeSet::from(["syntax"]), "{open}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

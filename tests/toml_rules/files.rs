@@ -159,3 +159,17 @@ fn a_broken_stronger_file_leaves_the_weaker_one_of_its_name_in_force() {
     assert_eq!(shown(&third.loaded), ["10-a.toml: weak"]);
     assert_eq!(third.refused.len(), 1);
 }
+
+#[test]
+fn a_directory_that_cannot_be_read_leaves_its_files_in_force() {
+    let dirs = Dirs::new();
+    dirs.put("lib/10-a.toml", link("a"));
+    dirs.put("etc/20-b.toml", link("b"));
+    let first = merge(&Loaded::default(), dirs.load());
+    // Root reads everything: a file in the directory's place stands in for a failure.
+    fs::remove_dir_all(dirs.root.path().join("lib")).unwrap();
+    dirs.put("lib", "no directory");
+    let second = merge(&first.loaded, dirs.load());
+    assert_eq!(shown(&second.loaded), ["10-a.toml: a", "20-b.toml: b"]);
+    assert_eq!(diagnostics(&second.loaded.diagnostics), "unreadable@1:1");
+}
