@@ -11,7 +11,7 @@ use nameplate::roots::Roots;
 use nameplate::rules::compile::Compiled;
 use nameplate::rules::lint::lint;
 use nameplate::rules::load::{Loaded, load};
-use nameplate::rules::toml::{Known, RuleTest};
+use nameplate::rules::toml::{AccountFiles, Known, RuleTest};
 use nameplate::rules::trace::Unobserved;
 use nameplate::store::index::Indexes;
 use nameplate::store::record::Record;
@@ -47,9 +47,11 @@ fn plan(test: &RuleTest, rules: &Compiled) -> Plan {
     let subsystem = device.subsystem().unwrap();
     let uevent = Uevent::from_facts(test.action, device.devpath(), subsystem, SeqNum(1), properties);
     let event = Event { uevent: &uevent, device: Some(&device), record: None };
-    let around = Surroundings { tree: &tree, roots: &roots, records: &NoRecords };
+    let around =
+        Surroundings { tree: &tree, roots: &roots, records: &NoRecords, accounts: &AccountFiles::default() };
     let until = Instant::now() + Duration::from_secs(600);
-    let mut host = EventHost::new(around, &event, until, Dry::new(&SkippedPrograms, &numbers));
+    let skipped = SkippedPrograms::default();
+    let mut host = EventHost::new(around, &event, until, Dry::new(&skipped, &numbers));
     decide(rules, &event, &roots, &mut host, &mut Unobserved)
 }
 
