@@ -228,20 +228,14 @@ impl LinkFarm {
         Ok(Removed::Removed)
     }
 
-    /// Removes links that a run which was killed left under a temporary name in directory `dir` (`""`: the root itself).
-    /// Returns how many there were.
-    pub fn remove_temporaries(&self, dir: &[u8]) -> usize {
+    /// Removes what a run that was killed left in directory `dir` (`""`: the root itself): links under a temporary name, and
+    /// `dir` and its parents where they are empty. Returns how many links there were.
+    pub fn tidy(&self, dir: &[u8]) -> usize {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let path: &[u8] = if dir.is_empty() { b"." } else { dir };
-        let Ok(opened) = open_beneath(&self.root, path, flags, Symlinks::Refused) else { return 0 };
-        let left = list(&opened).unwrap_or_default().into_iter().filter(|name| name.starts_with(TEMPORARY));
-        let removed = left
-            .filter(|name| read_link(&opened, name).is_ok())
-            .filter(|name| unlinkat(&opened, name.as_bytes(), UnlinkatFlags::NoRemoveDir).is_ok())
-            .count();
-        if removed > 0 {
-            self.remove_empty(dir);
-        }
+        let opened = open_beneath(&self.root, path, flags, Symlinks::Refused);
+        let removed = opened.map_or(0, |opened| remove_temporaries(&opened));
+        self.remove_empty(dir);
         removed
     }
 
@@ -283,12 +277,20 @@ impl LinkFarm {
                 open_beneath(&self.root, above, OFlag::O_PATH | OFlag::O_DIRECTORY, Symlinks::Refused)
                     .and_then(|dir| unlinkat(dir, name, UnlinkatFlags::RemoveDir))
             };
-            if removed.is_err() {
+            // a killed run may have made or removed the upper ones only
+            if !matches!(removed, Ok(()) | Err(Errno::ENOENT)) {
                 return;
             }
             path = above;
         }
     }
+}
+
+fn remove_temporaries(dir: &OwnedFd) -> usize {
+    let left = list(dir).unwrap_or_default().into_iter().filter(|name| name.starts_with(TEMPORARY));
+    left.filter(|name| read_link(dir, name).is_ok())
+        .filter(|name| unlinkat(dir, name.as_bytes(), UnlinkatFlags::NoRemoveDir).is_ok())
+        .count()
 }
 
 /// The directory of `link`, relative to the root; empty for the root itself.
@@ -479,16 +481,17 @@ mod tests {
     }
 
     #[test]
-    fn temporary_names_of_a_killed_run_go() {
+    fn what_a_killed_run_left_goes() {
         let (dir, farm) = farm();
         std::fs::create_dir_all(dir.path().join("d/e")).unwrap();
         std::fs::write(dir.path().join(".nameplate-file"), "not a link").unwrap();
+        std::fs::create_dir_all(dir.path().join("empty/er")).unwrap();
         for at in [".nameplate-12-0", "d/e/.nameplate-12-1", "d/e/.nameplate-13-0"] {
             symlink("sda", dir.path().join(at)).unwrap();
         }
-        let counts = [&b""[..], b"d/e", b"d", b"none"].map(|at| farm.remove_temporaries(at));
-        assert_eq!(counts, [1, 2, 0, 0]);
-        assert!(!dir.path().join("d").exists());
+        let counts = [&b""[..], b"d/e", b"d", b"none", b"empty/er/est"].map(|at| farm.tidy(at));
+        assert_eq!(counts, [1, 2, 0, 0, 0]);
+        assert!(!dir.path().join("d").exists() && !dir.path().join("empty").exists());
         assert!(dir.path().join(".nameplate-file").exists());
     }
 }

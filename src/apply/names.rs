@@ -160,7 +160,7 @@ impl Names {
     }
 
     /// Compares the table with the directory and repairs the directory: links of ours that are missing, lead elsewhere or
-    /// should have gone, and what a killed run left under temporary names.
+    /// should have gone, and what a killed run left: links under temporary names, empty directories.
     pub fn repair(&self) -> Repair {
         let mut table = self.lock();
         let links: Vec<LinkName> = table.claims.links().map(|(link, _)| link.clone()).collect();
@@ -177,7 +177,7 @@ impl Names {
             }
         }
         reports.retain(|report| report.result != Ok(Outcome::AlreadyThere));
-        let temporaries = dirs.iter().map(|dir| self.farm.remove_temporaries(dir)).sum();
+        let temporaries = dirs.iter().map(|dir| self.farm.tidy(dir)).sum();
         Repair { reports, temporaries }
     }
 
