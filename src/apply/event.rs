@@ -56,7 +56,9 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
             after.mode
         ),
         Ok(NodeChange::Missing) => tracing::debug!("node {name} has gone"),
-        Ok(NodeChange::Another(_)) => tracing::warn!("what is called {name} is not this device's node: left alone"),
+        Ok(NodeChange::Another(_)) => {
+            tracing::warn!("what is called {name} is not this device's node: left alone")
+        }
         Err(error) => tracing::error!(%error, "the node keeps its permissions"),
     }
 }
@@ -99,7 +101,13 @@ impl Programs {
 }
 
 impl ProgramRunner for Programs {
-    fn run(&self, argv: &[BString], environment: &Properties, deadline: Instant, limit: usize) -> ProgramOutput {
+    fn run(
+        &self,
+        argv: &[BString],
+        environment: &Properties,
+        deadline: Instant,
+        limit: usize,
+    ) -> ProgramOutput {
         let mut output = self.finish(argv, environment, deadline);
         output.stdout.truncate(limit);
         output

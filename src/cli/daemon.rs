@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
-use crate::daemon::{self, Site, Settings, Reach, control::protocol::Mode};
+use crate::daemon::{self, Reach, Settings, Site, control::protocol::Mode};
 
 /// Run the device manager
 ///
@@ -34,11 +34,44 @@ pub(super) enum ModeArg {
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) -> Result<Exit, Failure> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let site = Site { roots: context.roots.clone(), link_dir: context.link_dir().to_owned(), run_dir: context.run_dir(), state_dir: context.own_link_dir.as_ref().map_or_else(|| context.roots.state(), |d| d.join(".nameplate/state")), reach: if context.own_link_dir.is_some() { Reach::Links } else { Reach::Everything }, event_timeout: std::time::Duration::from_secs(180) };
-    std::fs::create_dir_all(&site.link_dir).map_err(|source| Failure::File { path: site.link_dir.clone(), source })?;
-    let settings = Settings { site, mode: Mode::Standalone, rule_dirs: context.rule_dirs.clone(), workers: 2, queue_limit: 65536, receive_buffer: 128 << 20, log: std::sync::Arc::new(NoLog) };
+    let site = Site {
+        roots: context.roots.clone(),
+        link_dir: context.link_dir().to_owned(),
+        run_dir: context.run_dir(),
+        state_dir: context
+            .own_link_dir
+            .as_ref()
+            .map_or_else(|| context.roots.state(), |d| d.join(".nameplate/state")),
+        reach: if context.own_link_dir.is_some() { Reach::Links } else { Reach::Everything },
+        event_timeout: std::time::Duration::from_secs(180),
+    };
+    std::fs::create_dir_all(&site.link_dir)
+        .map_err(|source| Failure::File { path: site.link_dir.clone(), source })?;
+    let settings = Settings {
+        site,
+        mode: Mode::Standalone,
+        rule_dirs: context.rule_dirs.clone(),
+        workers: 2,
+        queue_limit: 65536,
+        receive_buffer: 128 << 20,
+        log: std::sync::Arc::new(NoLog),
+    };
     let _ = options;
-    match daemon::run(settings) { Ok(()) => Ok(Exit::Ok), Err(e) => { eprintln!("{e:?}"); Ok(Exit::No) } }
+    match daemon::run(settings) {
+        Ok(()) => Ok(Exit::Ok),
+        Err(e) => {
+            eprintln!("{e:?}");
+            Ok(Exit::No)
+        }
+    }
 }
-#[derive(Debug)] struct NoLog;
-impl daemon::LogControl for NoLog { fn set_level(&self, _: &str) -> Result<(), String> { Ok(()) } fn dropped(&self) -> u64 { 0 } }
+#[derive(Debug)]
+struct NoLog;
+impl daemon::LogControl for NoLog {
+    fn set_level(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+    fn dropped(&self) -> u64 {
+        0
+    }
+}

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::control::protocol::{
-    Claimant, CollisionEntry, Devices, DiagnosticEntry, Events, LinkEntry, List, Progress, Queue, RefusedFile,
-    Rules, Status, text,
-};
 use super::control::protocol::Difference;
+use super::control::protocol::{
+    Claimant, CollisionEntry, Devices, DiagnosticEntry, Events, LinkEntry, List, Progress, Queue,
+    RefusedFile, Rules, Status, text,
+};
 use super::control::{CommandError, Commands, Filter, Subscription};
 use super::core::Core;
 use super::{Message, reader, reload};
@@ -32,7 +32,8 @@ impl Commands for Service {
         let core = &*self.0;
         let stats = core.engine.tree().stats();
         let (waiting, running, high_water) = core.work.counts();
-        let (links, collisions) = core.engine.names().look(|claims| (claims.len(), claims.collisions().len()));
+        let (links, collisions) =
+            core.engine.names().look(|claims| (claims.len(), claims.collisions().len()));
         let collisions = collisions + core.engine.names().foreign().len();
         Status {
             mode: core.mode,
@@ -155,7 +156,8 @@ impl Service {
 
     fn link(&self, claims: &Claims, link: &LinkName, holder: &Holder) -> LinkEntry {
         let others = claims.claimants(link).into_iter().filter(|claim| claim.device != holder.device);
-        let priority = claims.claimants(link).iter().find(|c| c.device == holder.device).map_or(0, |c| c.priority);
+        let priority =
+            claims.claimants(link).iter().find(|c| c.device == holder.device).map_or(0, |c| c.priority);
         LinkEntry {
             name: text(link.as_bytes()),
             target: text(self.0.engine.names().farm().target(link, &holder.node)),

@@ -6,12 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{DaemonError, report};
 use super::origins::Origins;
 use super::programs::{Asking, Memory, Recalling};
+use super::{DaemonError, report};
+use crate::apply::event::{self, Programs};
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names, Repair};
-use crate::apply::event::{self, Programs};
 use crate::apply::node::NodeDir;
 use crate::decide::{Dry, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, decide};
 use crate::device::{Device, Facts, Source, Tree};
@@ -83,7 +83,7 @@ impl Engine {
         };
         let farm = LinkFarm::open(&site.link_dir, &site.roots.dev).map_err(failed(&site.link_dir))?;
         let records = RecordDir::open(&site.run_dir.join("data")).map_err(failed(&site.run_dir))?;
-        let nodes = NodeDir::open(&site.roots.dev, &site.roots.proc).map_err(failed(&site.roots.dev))?;
+        let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
         Ok(Self {
             nodes,
             tree: Tree::new(Source::Live(site.roots.sys.clone())),
@@ -124,8 +124,7 @@ impl Engine {
 
     /// True when something of the device is there from before: its node in the tree, or its record.
     pub(super) fn knows(&self, uevent: &Uevent) -> bool {
-        self.tree.get(&uevent.devpath).is_some()
-            || self.record(&uevent.device_id()).is_some()
+        self.tree.get(&uevent.devpath).is_some() || self.record(&uevent.device_id()).is_some()
     }
 
     /// Takes over the names and records of a former run: who held a name keeps it, and what belongs to devices that
@@ -225,7 +224,12 @@ impl Engine {
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings { tree: &self.tree, roots: &self.site.roots, records: &self.records, accounts: &SystemAccounts }
+        Surroundings {
+            tree: &self.tree,
+            roots: &self.site.roots,
+            records: &self.records,
+            accounts: &SystemAccounts,
+        }
     }
 
     fn deadline(&self) -> Instant {

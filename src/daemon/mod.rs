@@ -3,8 +3,8 @@
 //! The main loop only waits for messages and hands them on; the reader thread empties the socket, workers carry events
 //! through `engine`. Set up in order, taken down in the reverse.
 
-pub mod control;
 mod commands;
+pub mod control;
 mod core;
 mod counters;
 mod engine;
@@ -33,11 +33,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-pub use self::engine::{Engine, Handled, Reach, Site};
 use self::commands::Service;
 use self::control::protocol::{Difference, Mode};
 use self::control::{Broadcast, Server, socket_path};
 use self::core::{Core, RulesInForce};
+pub use self::engine::{Engine, Handled, Reach, Site};
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
 use self::signals::SignalThread;
@@ -132,12 +132,14 @@ pub(crate) fn last_seqnum(roots: &Roots) -> SeqNum {
 /// Runs the daemon until it is asked to end.
 pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let (main, messages) = crossbeam_channel::unbounded();
-    let _signals = SignalThread::start(main.clone()).map_err(|e| DaemonError::Start("the signal thread", e))?;
+    let _signals =
+        SignalThread::start(main.clone()).map_err(|e| DaemonError::Start("the signal thread", e))?;
     // listening begins before anything is looked at: what comes in between is in the socket
     let socket = KernelSocket::open(settings.receive_buffer)?;
     let before = last_seqnum(&settings.site.roots);
     let core = Arc::new(core(settings, &socket, main)?);
-    let server = Server::start(&socket_path(&core.engine.site().run_dir), Arc::new(Service(Arc::clone(&core))))?;
+    let server =
+        Server::start(&socket_path(&core.engine.site().run_dir), Arc::new(Service(Arc::clone(&core))))?;
     let ended = serve(&core, socket, before, &messages);
     systemd::stopping();
     core.work.stop();
@@ -254,7 +256,9 @@ fn main_loop(
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(DaemonError::Failed("the main loop lost its sources")),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(DaemonError::Failed("the main loop lost its sources"));
+            }
         }
         Workers::look_after(core);
     }

@@ -67,7 +67,13 @@ impl fmt::Debug for Recalling<'_> {
 }
 
 impl ProgramRunner for Asking<'_> {
-    fn run(&self, argv: &[BString], environment: &Properties, deadline: Instant, limit: usize) -> ProgramOutput {
+    fn run(
+        &self,
+        argv: &[BString],
+        environment: &Properties,
+        deadline: Instant,
+        limit: usize,
+    ) -> ProgramOutput {
         let output = self.runner.run(argv, environment, deadline, limit);
         self.memory.keep(self.device, argv, &output);
         output
@@ -75,7 +81,13 @@ impl ProgramRunner for Asking<'_> {
 }
 
 impl ProgramRunner for Recalling<'_> {
-    fn run(&self, argv: &[BString], environment: &Properties, deadline: Instant, limit: usize) -> ProgramOutput {
+    fn run(
+        &self,
+        argv: &[BString],
+        environment: &Properties,
+        deadline: Instant,
+        limit: usize,
+    ) -> ProgramOutput {
         let recalled = self.0.memory.recall(self.0.device, argv);
         recalled.unwrap_or_else(|| self.0.run(argv, environment, deadline, limit))
     }

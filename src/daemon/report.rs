@@ -35,7 +35,9 @@ pub(super) fn link(report: &LinkReport) {
         Ok(Outcome::Created | Outcome::Replaced) if report.old.is_some() && report.old != report.new => {
             tracing::info!(LINK = %name, "link {name} goes over to {holder}");
         }
-        Ok(Outcome::Created | Outcome::Replaced) => tracing::debug!(LINK = %name, "link {name} leads to {holder}"),
+        Ok(Outcome::Created | Outcome::Replaced) => {
+            tracing::debug!(LINK = %name, "link {name} leads to {holder}")
+        }
         Ok(Outcome::Removed) => tracing::debug!(LINK = %name, "link {name} removed"),
         Ok(Outcome::Waiting) => {
             tracing::info!(LINK = %name, "link {name} is wanted by this device too, and stays with {holder}");

@@ -38,7 +38,11 @@ impl Arrivals {
     }
 
     fn has(&self, path: &DevPath) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|noted| noted.contains(path))
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|noted| noted.contains(path))
     }
 
     /// The start is over.

@@ -169,7 +169,12 @@ impl Work {
             if elapsed >= end || (elapsed >= limit && !run.warned) {
                 run.warned = true;
                 let devpath = run.job.uevent.devpath.clone();
-                late.push(Late { run: *id, devpath, elapsed, earlier_attempts: run.ticket.earlier_attempts() });
+                late.push(Late {
+                    run: *id,
+                    devpath,
+                    elapsed,
+                    earlier_attempts: run.ticket.earlier_attempts(),
+                });
             }
         }
         late

@@ -73,7 +73,9 @@ fn work(core: &Core) {
             Ok(()) => core.counters.handled.count(),
             Err(_) => {
                 core.counters.failed.count();
-                tracing::error!("this event is lost: its worker panicked; please report the message before this one");
+                tracing::error!(
+                    "this event is lost: its worker panicked; please report the message before this one"
+                );
             }
         }
         if !core.work.finish(run) {

@@ -198,7 +198,9 @@ fn collect(dir: &Path, below: &str, found: &mut BTreeMap<String, String>) {
         let name = format!("{below}{}", entry.file_name().to_string_lossy());
         match entry.file_type() {
             // the daemon's own state is not a link
-            Ok(kind) if kind.is_dir() && name != ".nameplate" => collect(&entry.path(), &format!("{name}/"), found),
+            Ok(kind) if kind.is_dir() && name != ".nameplate" => {
+                collect(&entry.path(), &format!("{name}/"), found)
+            }
             Ok(kind) if kind.is_symlink() => {
                 let target = fs::read_link(entry.path()).map(|t| t.to_string_lossy().into_owned());
                 found.insert(name, target.unwrap_or_default());

@@ -78,7 +78,8 @@ pub struct Zram {
 impl Zram {
     /// Adds one by reading `hot_add`.
     pub fn add() -> Self {
-        let number = fs::read_to_string("/sys/class/zram-control/hot_add").expect("zram hot_add").trim().to_owned();
+        let number =
+            fs::read_to_string("/sys/class/zram-control/hot_add").expect("zram hot_add").trim().to_owned();
         Self { number }
     }
 }

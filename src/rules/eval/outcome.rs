@@ -70,7 +70,10 @@ impl fmt::Display for Job {
     /// Its words, with spaces between them: for people, not for a shell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = |f: &mut fmt::Formatter<'_>, words: &[BString]| {
-            words.iter().enumerate().try_for_each(|(at, word)| write!(f, "{}{word}", if at > 0 { " " } else { "" }))
+            words
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, word)| write!(f, "{}{word}", if at > 0 { " " } else { "" }))
         };
         match self {
             Job::Program(argv) => words(f, argv),
