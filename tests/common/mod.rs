@@ -8,7 +8,7 @@ use std::io::Write;
 
 /// Says that the running test can't run on this machine, and why; the caller returns. `contrib/test` names a file in
 /// `NAMEPLATE_SKIPPED`, counts its lines and shows them at the end.
-pub fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     let thread = std::thread::current();
     let program = std::env::current_exe().ok();
     let program =
