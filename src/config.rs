@@ -196,7 +196,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// A configuration with where it came from and what was wrong.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Loaded {
     /// The values; where something was wrong, the weaker file's or the default.
     pub config: Config,

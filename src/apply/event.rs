@@ -3,7 +3,7 @@
 //! Each is carried out by itself; what fails is logged with its rule and costs itself alone. Never decides.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
 
@@ -84,16 +84,18 @@ pub fn run(plan: &Plan, programs: &Programs, host: &mut impl Host, deadline: Ins
 pub struct Programs {
     /// Where programs without a `/` in front are.
     helpers: PathBuf,
+    /// The longest time that one program has.
+    longest: Duration,
 }
 
 impl Programs {
-    /// Relative programs are those of the helper directory of `roots`.
-    pub fn new(roots: &Roots) -> Self {
-        Self { helpers: roots.helper_dir() }
+    /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
+    pub fn new(roots: &Roots, longest: Duration) -> Self {
+        Self { helpers: roots.helper_dir(), longest }
     }
 
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
-        let timeout = deadline.saturating_duration_since(Instant::now());
+        let timeout = deadline.saturating_duration_since(Instant::now()).min(self.longest);
         let finished = program::run(argv, environment, &self.helpers, timeout);
         let failure = failure(&finished);
         ProgramOutput { success: finished.success(), stdout: finished.stdout, failure }
@@ -120,11 +122,11 @@ fn failure(finished: &Finished) -> Option<String> {
         End::Exited(0) => return None,
         End::Exited(status) => format!("exit status {status}"),
         End::Signalled(signal) => format!("killed by signal {signal}"),
-        End::TimedOut => "killed: it ran beyond the time of its event".to_owned(),
+        End::TimedOut => "killed: it ran for too long".to_owned(),
         End::NotStarted(errno) => format!("can't be started: {errno}"),
         End::Lost(errno) => format!("how it ended is not known: {errno}"),
     };
-    match finished.stderr.trim().lines().last() {
+    match finished.stderr.trim().lines().next_back() {
         Some(line) => Some(format!("{what}: {}", line.as_bstr())),
         None => Some(what),
     }

@@ -27,6 +27,7 @@ mod man;
 mod monitor;
 mod reload;
 mod settle;
+mod site;
 mod status;
 mod test;
 mod tree;

@@ -90,12 +90,13 @@ impl Commands for Service {
         let core = &*self.0;
         let goal = SeqNum(seqnum.unwrap_or_else(|| super::last_seqnum(&core.engine.site().roots).0));
         let begin = core.counters.handled.get();
-        // an event that the kernel has sent is in the socket by now: when it has been emptied once more, it is in the queue
-        let drains = core.work.standing(goal).drains;
+        // an event that the kernel has sent is in the socket by now: when that has been emptied once more, it is in the
+        // queue, or known to be lost and looked for
+        let emptying = core.work.next_emptying();
         reader::wake(&core.wake);
         loop {
             let standing = core.work.standing(goal);
-            let arrived = standing.seen >= goal || standing.drains > drains;
+            let arrived = standing.emptied >= emptying;
             let ready = core.ready.load(Ordering::Acquire);
             let reached = ready && arrived && standing.done;
             let waiting = if reached { 0 } else { number(standing.unfinished).max(1) };
@@ -112,7 +113,9 @@ impl Commands for Service {
     }
 
     fn set_log_level(&self, level: &str) -> Result<(), CommandError> {
-        self.0.log.set_level(level).map_err(CommandError::Failed)
+        let level = level.parse().map_err(|_| CommandError::InvalidParameter("level"))?;
+        self.0.log.set_level(level);
+        Ok(())
     }
 
     fn exit(&self) {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 use nix::sys::eventfd::EventFd;
 
+use super::Message;
 use super::control::Broadcast;
 use super::control::protocol::Mode;
 use super::counters::Counters;
@@ -16,10 +17,10 @@ use super::start::Arrivals;
 use super::watch::Watches;
 use super::work::Work;
 use super::workers::Workers;
-use super::{LogControl, Message};
 use crate::builtin;
 use crate::decide::Plan;
 use crate::diag;
+use crate::log;
 use crate::rules::compile::Compiled;
 use crate::rules::load::{self, Loaded, Refused};
 use crate::rules::toml::{Known, SystemAccounts};
@@ -51,7 +52,7 @@ pub(super) struct Core {
     pub(super) started: Instant,
     pub(super) ready: AtomicBool,
     pub(super) main: Sender<Message>,
-    pub(super) log: Arc<dyn LogControl>,
+    pub(super) log: log::Control,
     pub(super) watches: Option<Arc<Watches>>,
     pub(super) rules: RulesInForce,
 }

@@ -49,6 +49,8 @@ pub struct Site {
     pub reach: Reach,
     /// The longest time that the programs of one event have together.
     pub event_timeout: Duration,
+    /// The longest time that one program has.
+    pub program_timeout: Duration,
 }
 
 /// What became of one event.
@@ -90,7 +92,7 @@ impl Engine {
             names: Names::new(farm),
             records,
             numbers: Indexes::new(&site.state_dir),
-            programs: Programs::new(&site.roots),
+            programs: Programs::new(&site.roots, site.program_timeout),
             memory: Memory::default(),
             origins: Origins::default(),
             site,
@@ -131,6 +133,7 @@ impl Engine {
     /// are no longer in the tree is removed. Call it with the whole tree and before the first event.
     pub(super) fn adopt(&self) -> Result<(), DaemonError> {
         let source = |source| DaemonError::Directory { path: self.site.run_dir.clone(), source };
+        self.records.clean().map_err(source)?;
         let listing = self.records.list().map_err(source)?;
         for (id, problem) in &listing.problems {
             tracing::warn!(device = %id, %problem, "a line of a record is left out");

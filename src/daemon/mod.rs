@@ -9,6 +9,7 @@ mod core;
 mod counters;
 mod engine;
 mod job;
+pub mod mode;
 mod origins;
 mod programs;
 mod reader;
@@ -24,7 +25,6 @@ mod watch;
 mod work;
 mod workers;
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ use self::control::protocol::{Difference, Mode};
 use self::control::{Broadcast, Server, socket_path};
 use self::core::{Core, RulesInForce};
 pub use self::engine::{Engine, Handled, Reach, Site};
+use self::job::Token;
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
 use self::signals::SignalThread;
@@ -63,15 +64,7 @@ pub struct Settings {
     /// Bytes of the uevent socket's receive buffer.
     pub receive_buffer: usize,
     /// The log of the process.
-    pub log: Arc<dyn LogControl>,
-}
-
-/// What the daemon can do with the log of its process.
-pub trait LogControl: fmt::Debug + Send + Sync {
-    /// Sets what is logged: `error`, `warn`, `info`, `debug`, `trace`. Error: why not.
-    fn set_level(&self, level: &str) -> Result<(), String>;
-    /// Messages that were given up because nobody took them.
-    fn dropped(&self) -> u64;
+    pub log: crate::log::Control,
 }
 
 /// Why the daemon did not start, or ended by itself.
@@ -110,8 +103,8 @@ enum Message {
     ReloadFor(Sender<Difference>),
     /// Something in a rule directory is different.
     RulesTouched,
-    /// Events were lost, and why.
-    Resync(&'static str),
+    /// Events were lost, and why. Barriers wait for the token.
+    Resync(&'static str, Token),
     /// A sequence number never came: perhaps an event of ours, perhaps another network namespace's.
     Gap,
     /// Something the daemon can't go on without has failed.
@@ -246,13 +239,12 @@ fn main_loop(
                 // a directory may have come or gone
                 *watch = watch_rules(core);
             }
-            Ok(Message::Resync(why)) => start_resync(core, why),
+            Ok(Message::Resync(why, token)) => start_resync(core, why, token),
             Ok(Message::Gap) => {
                 let now = Instant::now();
                 if last_gap.is_none_or(|last| now - last >= GAP_PAUSE) {
                     last_gap = Some(now);
-                    core.work.resync_wanted();
-                    start_resync(core, "sequence numbers are missing");
+                    start_resync(core, "sequence numbers are missing", core.work.resync_wanted());
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -272,10 +264,10 @@ fn reload_now(core: &Core) -> Difference {
 }
 
 /// Runs a comparison beside the main loop: it waits for events, and the loop has others to look after.
-fn start_resync(core: &Arc<Core>, why: &'static str) {
+fn start_resync(core: &Arc<Core>, why: &'static str, token: Token) {
     let shared = Arc::clone(core);
     let thread = std::thread::Builder::new().name("resync".into()).spawn(move || {
-        let found = resync::resync(&shared);
+        let found = resync::resync(&shared, &token);
         shared.counters.resyncs.count();
         tracing::warn!(
             "{why}: the tree was compared with sysfs, {} devices added, {} removed, {} changed",
@@ -283,10 +275,8 @@ fn start_resync(core: &Arc<Core>, why: &'static str) {
             found.removed,
             found.changed
         );
-        shared.work.resync_ended();
     });
     if let Err(error) = thread {
         tracing::error!(%error, "no thread to compare the tree with sysfs");
-        core.work.resync_ended();
     }
 }

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
 use super::counters::Counters;
-use super::job::{Cause, Job};
+use super::job::Job;
 use super::start::Arrivals;
 use super::work::Work;
 use super::{Message, control::Broadcast, view};
@@ -80,6 +80,7 @@ impl Reader {
 
     /// Takes everything out of the socket. A barrier that was set before this call is behind everything it read.
     fn empty(&mut self, found: &mut Found) -> io::Result<()> {
+        let emptying = self.work.emptying();
         loop {
             let mut batch = Vec::new();
             let before = self.socket.counts();
@@ -93,7 +94,7 @@ impl Reader {
                 self.ask_for_resync("the kernel dropped events");
             }
             if drained.emptied {
-                self.work.drained();
+                self.work.emptied(emptying);
                 return Ok(());
             }
         }
@@ -118,7 +119,7 @@ impl Reader {
         }
         self.broadcast.publish(super::control::protocol::EventSource::Kernel, || view::kernel_event(&uevent));
         self.arrivals.note(&uevent);
-        match self.work.push(Job { uevent, cause: Cause::Kernel }, |job| (self.known)(&job.uevent)) {
+        match self.work.push(Job::of_kernel(uevent), |job| (self.known)(&job.uevent)) {
             Pushed::Queued => {}
             Pushed::Coalesced => self.counters.coalesced.count(),
             Pushed::Cancelled { events } => self.counters.coalesced.add(u64::try_from(events).unwrap_or(0)),
@@ -128,10 +129,8 @@ impl Reader {
 
     fn ask_for_resync(&self, why: &'static str) {
         // before the socket counts as empty, so that a barrier waits for it
-        self.work.resync_wanted();
-        if self.main.send(Message::Resync(why)).is_err() {
-            self.work.resync_ended();
-        }
+        let token = self.work.resync_wanted();
+        let _ending = self.main.send(Message::Resync(why, token));
     }
 
     fn count(&self, before: Counts) {

@@ -2,7 +2,7 @@
 
 use super::control::protocol::{Change as Shown, DiagnosticEntry, Difference as Reply, text};
 use super::core::{Core, InForce};
-use super::job::{Cause, Job};
+use super::job::{Cause, Job, Token};
 use crate::decide::{Change, difference};
 use crate::device::Device;
 use crate::rules::compile::Compiled;
@@ -34,13 +34,14 @@ pub(super) fn reload(core: &Core) -> Reply {
     let affected = affected(core, &compiled, &devices);
     let reply = reply(true, devices.len(), &shown, &affected);
     let count = affected.len();
+    let batch = Token::default();
     for Affected { uevent, .. } in affected {
         // a kernel event that waits will see the new rules by itself
         if !core.work.concerns(&uevent.devpath) {
-            let _always_taken = core.work.push(Job { uevent, cause: Cause::Rules }, |_| true);
+            let _always_taken = core.work.push(Job::of_batch(uevent, Cause::Rules, &batch), |_| true);
         }
     }
-    core.work.wait_for_cause(Cause::Rules);
+    core.work.wait_for_batch(&batch);
     tracing::info!("rules read: {} in force, {count} devices changed", compiled.len());
     reply
 }

@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 
 use super::core::Core;
-use super::job::{Cause, Job};
+use super::job::{Cause, Job, Token};
 use super::start::uevent_of;
 use crate::decide::difference;
 use crate::device::{Device, Found};
-use crate::ids::{Action, DevPath, SeqNum};
+use crate::ids::{Action, SeqNum};
 use crate::properties::Properties;
 use crate::uevent::Uevent;
 
@@ -21,8 +21,8 @@ pub(super) struct Resynced {
 }
 
 /// Compares and queues. Waits for the events that were not lost first: they say more than a comparison can.
-pub(super) fn resync(core: &Core) -> Resynced {
-    core.work.wait_for_seqnum(core.work.standing(SeqNum(0)).seen);
+pub(super) fn resync(core: &Core, batch: &Token) -> Resynced {
+    core.work.wait_for_seqnum(core.work.seen());
     let tree = core.engine.tree();
     let mut found = HashSet::new();
     let (mut added, mut replaced, mut present) = (Vec::new(), Vec::new(), Vec::new());
@@ -39,14 +39,15 @@ pub(super) fn resync(core: &Core) -> Resynced {
     let mut done = Resynced::default();
     // children leave before their parents
     for device in gone.iter().rev().chain(replaced.iter().map(|(device, _)| device)) {
-        done.removed += usize::from(queue(core, removal(device)));
+        done.removed += usize::from(queue(core, batch, removal(device)));
     }
     for there in added.into_iter().chain(replaced.into_iter().map(|(_, there)| there)) {
-        done.added += usize::from(queue(core, arrival(there)));
+        done.added += usize::from(queue(core, batch, arrival(there)));
     }
     let rules = core.rules.compiled();
     for device in present {
-        done.changed += usize::from(has_changed(core, &rules, &device) && queue(core, change(core, &device)));
+        done.changed +=
+            usize::from(has_changed(core, &rules, &device) && queue(core, batch, change(core, &device)));
     }
     done
 }
@@ -87,15 +88,11 @@ fn change(core: &Core, device: &Device) -> Option<Uevent> {
 
 /// Queues an event unless the kernel's own word on that device is there already. A device without a subsystem has no
 /// events: it only has to be in the tree, or not.
-fn queue(core: &Core, uevent: Option<Uevent>) -> bool {
+fn queue(core: &Core, batch: &Token, uevent: Option<Uevent>) -> bool {
     let Some(uevent) = uevent else { return false };
-    if concerned(core, &uevent.devpath) {
+    if core.work.concerns(&uevent.devpath) {
         return false;
     }
-    let _counted_by_the_reader = core.work.push(Job { uevent, cause: Cause::Resync }, |_| true);
+    let _counted_by_the_reader = core.work.push(Job::of_batch(uevent, Cause::Resync, batch), |_| true);
     true
-}
-
-fn concerned(core: &Core, path: &DevPath) -> bool {
-    core.work.concerns(path)
 }

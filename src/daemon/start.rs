@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bstr::BString;
 
-use super::job::{Cause, Job};
+use super::job::{Cause, Job, Token};
 use super::work::Work;
 use crate::device::{Device, Reader, Tree};
 use crate::ids::{Action, DevPath, SeqNum};
@@ -53,16 +53,17 @@ impl Arrivals {
 
 /// Puts the devices into the queue, parents first, and waits until all are handled.
 pub(super) fn evaluate_all(tree: &Tree, devices: &[Device], arrivals: &Arrivals, work: &Work) {
+    let batch = Token::default();
     for device in devices {
         if device.is_gone() || arrivals.has(&device.devpath()) {
             continue;
         }
         if let Some(uevent) = uevent_of(tree, device, Action::Add) {
             work.wait_for_room(AHEAD);
-            let _always_taken = work.push(Job { uevent, cause: Cause::Start }, |_| true);
+            let _always_taken = work.push(Job::of_batch(uevent, Cause::Start, &batch), |_| true);
         }
     }
-    work.wait_for_cause(Cause::Start);
+    work.wait_for_batch(&batch);
 }
 
 /// An event for a device that is there, from its `uevent` file. `None` if the device is gone or has no subsystem: such a
