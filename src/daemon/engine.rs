@@ -129,9 +129,15 @@ impl Engine {
         self.tree.get(&uevent.devpath).is_some() || self.record(&uevent.device_id()).is_some()
     }
 
-    /// Takes over the names and records of a former run: who held a name keeps it, and what belongs to devices that
-    /// are no longer in the tree is removed. Call it with the whole tree and before the first event.
-    pub(super) fn adopt(&self) -> Result<(), DaemonError> {
+    /// Fills the tree and takes over the names and records of a former run: who held a name keeps it, and what belongs
+    /// to devices that are no longer there is removed. To be called before the first event; all devices, parents first.
+    pub fn take_over(&self) -> Result<Vec<Device>, DaemonError> {
+        let devices = self.tree.walk();
+        self.adopt()?;
+        Ok(devices)
+    }
+
+    fn adopt(&self) -> Result<(), DaemonError> {
         let source = |source| DaemonError::Directory { path: self.site.run_dir.clone(), source };
         self.records.clean().map_err(source)?;
         let listing = self.records.list().map_err(source)?;

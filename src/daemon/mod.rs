@@ -42,6 +42,7 @@ use self::job::Token;
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
 use self::signals::SignalThread;
+pub use self::start::uevent_of;
 use self::work::Work;
 use self::workers::Workers;
 use crate::ids::SeqNum;
@@ -177,9 +178,8 @@ fn serve(
     core.rules.replace(first);
     let mut watch = watch_rules(core);
     core.arrivals.begin();
-    let devices = core.engine.tree().walk();
+    let devices = core.engine.take_over()?;
     start_reader(core, socket, before)?;
-    core.engine.adopt()?;
     Workers::start(core, core.worker_count).map_err(|e| DaemonError::Start("the workers", e))?;
     start::evaluate_all(core.engine.tree(), &devices, &core.arrivals, &core.work);
     drop(devices);

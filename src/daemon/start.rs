@@ -68,7 +68,7 @@ pub(super) fn evaluate_all(tree: &Tree, devices: &[Device], arrivals: &Arrivals,
 
 /// An event for a device that is there, from its `uevent` file. `None` if the device is gone or has no subsystem: such a
 /// device sends no events.
-pub(super) fn uevent_of(tree: &Tree, device: &Device, action: Action) -> Option<Uevent> {
+pub fn uevent_of(tree: &Tree, device: &Device, action: Action) -> Option<Uevent> {
     let subsystem: BString = device.subsystem()?;
     if device.is_gone() {
         return None;

@@ -15,7 +15,7 @@ mod server;
 use std::ops::ControlFlow;
 
 pub use events::{Broadcast, Filter, Received, Subscription};
-pub use server::{Server, StartError, socket_path};
+pub use server::{Lock, Server, StartError, socket_path};
 
 use protocol::{Difference, List, Progress, Status};
 

@@ -69,8 +69,8 @@ pub struct Server {
     shared: Arc<Shared>,
     wake: UnixStream,
     accepting: Option<JoinHandle<()>>,
-    /// Held as long as the socket is served; the kernel lets go of it when the daemon dies, however it dies.
-    _lock: Flock<File>,
+    /// Held as long as the socket is served.
+    _lock: Lock,
 }
 
 impl Server {
@@ -81,10 +81,7 @@ impl Server {
         if path.as_os_str().len() > SOCKET_PATH_MAX {
             return Err(StartError::PathTooLong(path.into()));
         }
-        if let Some(directory) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed)?;
-        }
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         clear(path)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
         // Anybody may ask; what may be changed is decided by the kernel's word on who asks.
@@ -112,16 +109,29 @@ impl Drop for Server {
     }
 }
 
-/// Takes the lock beside the socket: whoever holds it is the daemon of this directory.
-fn lock(path: &Path) -> Result<Flock<File>, StartError> {
-    let failed = |source| StartError::Io { path: path.into(), source };
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(name).map_err(failed)?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => StartError::AnotherDaemon(path.into()),
-        errno => failed(errno.into()),
-    })
+/// Held by the one process that may change what belongs to a socket's directory: its daemon, or `nameplate apply` while
+/// there is none. The kernel lets go of it when that process dies, however it dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+impl Lock {
+    /// Takes the lock beside the socket at `path`, making the directory if it is missing. Error: somebody else has it.
+    pub fn take(path: &Path) -> Result<Self, StartError> {
+        let failed = |source| StartError::Io { path: path.into(), source };
+        if let Some(directory) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(failed)?;
+        }
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(name).map_err(failed)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(Self { _file: file }),
+            Err((_, Errno::EWOULDBLOCK)) => Err(StartError::AnotherDaemon(path.into())),
+            Err((_, errno)) => Err(failed(errno.into())),
+        }
+    }
 }
 
 /// Removes the socket of a daemon that is dead. One that answers without holding the lock is a live stranger.
