@@ -1,5 +1,5 @@
 //! The program: hands its arguments to the library and exits with what it says.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    nameplate::cli::run(std::env::args_os())
 }

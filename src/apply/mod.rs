@@ -1,1 +1,11 @@
-//! stub
+//! Owns every change that is made to the machine: links, nodes, sysfs, network interfaces, programs. The only writer.
+//!
+//! Never decides: each part is told what to do and returns what it did.
+
+pub mod event;
+pub mod links;
+pub mod names;
+pub mod netif;
+pub mod node;
+pub mod program;
+pub mod sysfs;

@@ -1,1 +1,112 @@
-//! stub
+//! Owns the builtins: functions that look at a device and its parents and say what it is, as properties.
+//!
+//! One table names them all; a rule's `import builtin` runs one of them. They read through the [`Context`] they are given,
+//! return properties and write nothing.
+
+mod look;
+mod path_id;
+mod usb_id;
+
+use bstr::BString;
+
+use crate::device::{Device, Reader};
+use crate::properties::Properties;
+use crate::roots::Roots;
+
+/// What a builtin may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The device of the event.
+    pub device: &'a Device,
+    /// Reads attributes of it and of other devices.
+    pub reader: &'a Reader<'a>,
+    /// The properties as set so far in this event.
+    pub properties: &'a Properties,
+    /// Where the system's directories are.
+    pub roots: &'a Roots,
+}
+
+/// Why a builtin has no answer. A rule takes every one of these as "does not match".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuiltinError {
+    /// There is no builtin of that name.
+    #[error("no builtin `{0}`; there are: {names}", names = NAMES.join(", "))]
+    Unknown(BString),
+    /// Neither the device nor a device above it is of the kind that the builtin is for.
+    #[error("neither the device nor a parent is a {0}")]
+    NoParent(&'static str),
+    /// An attribute without which there is no answer is absent or not readable.
+    #[error("`{device}` has no attribute `{name}`, or not a valid one")]
+    Attribute {
+        /// The devpath of the device that should have it.
+        device: BString,
+        /// The attribute's name.
+        name: &'static str,
+    },
+    /// No bus on the way up gives the device a place that stays the same.
+    #[error("no bus above the device gives it a place that stays the same")]
+    NoStablePath,
+}
+
+/// One builtin.
+#[derive(Debug)]
+pub struct Builtin {
+    /// The name that rules use.
+    pub name: &'static str,
+    /// What it is for, in one line.
+    pub about: &'static str,
+    /// Runs at most once for an event: a second `import` of it gives what the first gave.
+    pub once: bool,
+    /// The function itself; the slice holds the arguments after the name.
+    pub run: fn(&[BString], &Context<'_>) -> Result<Properties, BuiltinError>,
+}
+
+/// Every builtin, by name.
+pub static BUILTINS: [Builtin; 2] = [
+    Builtin {
+        name: "path_id",
+        about: "where a device is plugged in: ID_PATH and its relatives",
+        once: true,
+        run: path_id::run,
+    },
+    Builtin {
+        name: "usb_id",
+        about: "what a USB device says it is: ID_VENDOR, ID_MODEL, ID_SERIAL and their relatives",
+        once: true,
+        run: usb_id::run,
+    },
+];
+
+/// The names of all builtins, in the order of [`BUILTINS`].
+pub const NAMES: [&str; 2] = ["path_id", "usb_id"];
+
+/// The builtin of that name.
+pub fn find(name: &[u8]) -> Option<&'static Builtin> {
+    BUILTINS.iter().find(|b| b.name.as_bytes() == name)
+}
+
+/// Runs the builtin `name` with `arguments` (those after the name). Errors: [`BuiltinError::Unknown`], and what the
+/// builtin itself answers when the device is not of its kind.
+pub fn run(name: &[u8], arguments: &[BString], context: &Context<'_>) -> Result<Properties, BuiltinError> {
+    let builtin = find(name).ok_or_else(|| BuiltinError::Unknown(name.into()))?;
+    (builtin.run)(arguments, context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_table() {
+        assert_eq!(BUILTINS.each_ref().map(|b| b.name), NAMES);
+        assert!(NAMES.is_sorted());
+        assert!(find(b"usb_id").is_some_and(|b| b.once));
+        assert!(find(b"usb").is_none());
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known() {
+        let error = BuiltinError::Unknown("blikd".into());
+        assert_eq!(error.to_string(), "no builtin `blikd`; there are: path_id, usb_id");
+    }
+}

@@ -1,12 +1,36 @@
 //! Owns the tree of devices: counted nodes, parents held by their children, attributes read when somebody asks.
 //!
+//! The model is the kernel's own. A node is counted and holds its parent; the parent finds its children without holding
+//! them; the registry holds one reference to each live node. Looking up is `get` and may fail, dropping the handle is
+//! `put`. A removed node stays valid for its holders and says that it is gone; it never comes back: the same path added
+//! again makes a new node. Coming and going have two steps each: create, then announce (visible in the indexes);
+//! unannounce, then drop. Children leave before their parents.
+//!
 //! Never decides anything and never writes to a device.
 
-use std::num::NonZeroU32;
-use std::path::PathBuf;
+mod live;
+mod node;
+mod order;
+mod reader;
+mod recorded;
+mod registry;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bstr::BString;
 
+pub use self::node::Device;
+pub use self::reader::Reader;
+pub use self::source::Found;
+
+use self::live::Sysfs;
+use self::node::{Node, Number, Shared};
+use self::registry::{Registry, prefixes};
+use self::source::Reading;
 use crate::ids::{DevNum, DevPath, DeviceId, IfIndex};
 use crate::properties::Properties;
 use crate::recording::Recording;
@@ -27,17 +51,19 @@ pub struct Facts {
     pub subsystem: Option<BString>,
     /// Number of its node.
     pub devnum: Option<DevNum>,
-    /// Index of the network interface.
+    /// Index of the network interface; not kept of a device that has a node as well (the kernel has none).
     pub ifindex: Option<IfIndex>,
 }
 
 /// All devices of one machine. Shared between threads; every method takes `&self`.
 #[derive(Debug)]
-pub struct Tree {}
-
-/// A counted handle to a node (`get`); dropping it is `put`. Valid after the device has gone.
-#[derive(Debug, Clone)]
-pub struct Device {}
+pub struct Tree {
+    source: Source,
+    /// Open for a live source, with nothing in it for a recording.
+    sysfs: Sysfs,
+    shared: Arc<Shared>,
+    registry: RwLock<Registry>,
+}
 
 /// What [`Tree::add`] found.
 #[derive(Debug, Clone)]
@@ -46,6 +72,15 @@ pub enum Added {
     Created(Device),
     /// The path had a live node, whose facts are now the given ones.
     Known(Device),
+}
+
+impl Added {
+    /// The device, new or not.
+    pub fn into_device(self) -> Device {
+        match self {
+            Added::Created(device) | Added::Known(device) => device,
+        }
+    }
 }
 
 /// Counts for `status`.
@@ -59,142 +94,192 @@ pub struct Stats {
     pub bytes: usize,
 }
 
-#[allow(missing_docs, unused_variables)]
 impl Tree {
+    /// An empty tree over a source. A directory that is not there is a source without devices.
     pub fn new(source: Source) -> Self {
-        unimplemented!()
+        let sysfs = match &source {
+            Source::Live(path) => Sysfs::open(path),
+            Source::Recording(_) => Sysfs::default(),
+        };
+        Self { source, sysfs, shared: Arc::default(), registry: RwLock::default() }
     }
+
+    /// Where facts are read from.
     pub fn source(&self) -> &Source {
-        unimplemented!()
+        &self.source
     }
+
     /// Reads the whole source and adds what is not there yet; all live devices, parents first.
     pub fn walk(&self) -> Vec<Device> {
-        unimplemented!()
+        self.walk_with(|_, _| {});
+        self.devices()
     }
+
+    /// Reads the whole source, adds what is not there yet, and hands each device on with its `uevent` file, parents
+    /// first, so that nobody has to read that file again.
+    pub fn walk_with(&self, mut visit: impl FnMut(&Device, Properties)) {
+        self.scan(|found| {
+            let device = self.enter(&found.path, &found.facts).into_device();
+            visit(&device, found.properties);
+        });
+    }
+
+    /// Reads the whole source and changes nothing: what a resync compares with the tree. Parents first.
+    pub fn scan(&self, mut visit: impl FnMut(Found)) {
+        self.reading().scan(&mut visit);
+    }
+
     /// Adds one device (and, as plain nodes, ancestors that the source has and the tree does not).
     pub fn add(&self, path: &DevPath, facts: &Facts) -> Added {
-        unimplemented!()
+        for ancestor in self.unknown_ancestors(path) {
+            if let Some(found) = self.reading().device(&ancestor) {
+                self.enter(&ancestor, &found.facts);
+            }
+        }
+        self.enter(path, facts)
     }
+
     /// Adds one device by reading its facts from the source; `None` if the source has no such device.
     pub fn load(&self, path: &DevPath) -> Option<Device> {
-        unimplemented!()
+        let found = self.reading().device(path)?;
+        Some(self.add(path, &found.facts).into_device())
     }
+
     /// Takes a device out; its handles stay valid and say `is_gone`. Its live descendants leave first.
     pub fn remove(&self, path: &DevPath) -> Option<Device> {
-        unimplemented!()
+        let mut registry = self.write();
+        let node = Arc::clone(registry.by_path(path.as_bytes())?);
+        let left = registry.take_out(&node);
+        // The last reference to many nodes may be dropped here: not while others wait for the lock.
+        drop(registry);
+        drop(left);
+        Some(Device(node))
     }
-    /// The kernel's `move`: the device and all below it get new paths. The old node goes, new nodes come.
+
+    /// The kernel's `move`: the device and all below it get new paths. The old nodes go, new nodes come; what was live
+    /// at the new path goes too.
     pub fn rename(&self, old: &DevPath, new: &DevPath, facts: &Facts) -> Device {
-        unimplemented!()
+        let mut registry = self.write();
+        let mut left = Vec::new();
+        for path in [new, old] {
+            if let Some(node) = registry.by_path(path.as_bytes()).cloned() {
+                left = registry.take_out(&node);
+            } else {
+                left.clear();
+            }
+        }
+        let device = Device(registry.create(&self.shared, new, facts));
+        // Parents first; the moved device itself comes last of those that left.
+        for node in left.iter().rev().skip(1) {
+            let below = Device(Arc::clone(node)).devpath();
+            let rest = below.as_bytes().get(old.as_bytes().len()..).unwrap_or_default();
+            if let Ok(path) = DevPath::new(&[new.as_bytes(), rest].concat()) {
+                registry.create(&self.shared, &path, &node.facts());
+            }
+        }
+        drop(registry);
+        device
     }
+
+    /// The live device at a path.
     pub fn get(&self, path: &DevPath) -> Option<Device> {
-        unimplemented!()
+        self.read().by_path(path.as_bytes()).cloned().map(Device)
     }
+
+    /// The live device of an id.
     pub fn by_id(&self, id: &DeviceId) -> Option<Device> {
-        unimplemented!()
+        let registry = self.read();
+        let node = match id {
+            DeviceId::Node(devnum) => registry.by_number(Number::Node(*devnum)),
+            DeviceId::Net(index) => registry.by_number(Number::Net(*index)),
+            DeviceId::Named { subsystem, name } => registry
+                .by_name(self.shared.find_subsystem(subsystem)?, name)
+                .filter(|node| node.state().number == Number::None),
+        };
+        node.cloned().map(Device)
     }
+
+    /// The live device of that subsystem and sysfs file name (`!` where the kernel's name has `/`).
+    pub fn find(&self, subsystem: &[u8], file_name: &[u8]) -> Option<Device> {
+        let subsystem = self.shared.find_subsystem(subsystem)?;
+        self.read().by_name(subsystem, file_name).cloned().map(Device)
+    }
+
+    /// The live devices right below a device, by name. None for a device that has gone.
     pub fn children(&self, device: &Device) -> Vec<Device> {
-        unimplemented!()
+        sorted(self.read().children(Some(&device.0)))
     }
+
     /// All live devices, parents before children, siblings by name.
     pub fn devices(&self) -> Vec<Device> {
-        unimplemented!()
+        let registry = self.read();
+        let mut out = Vec::with_capacity(registry.live());
+        let mut left = sorted(registry.children(None));
+        left.reverse();
+        while let Some(device) = left.pop() {
+            left.extend(sorted(registry.children(Some(&device.0))).into_iter().rev());
+            out.push(device);
+        }
+        out
     }
+
+    /// How many nodes there are, and what they cost.
     pub fn stats(&self) -> Stats {
-        unimplemented!()
+        let registry = self.read();
+        let (nodes, bytes) = self.shared.counts();
+        let live = registry.live();
+        Stats {
+            live,
+            gone_but_held: nodes.saturating_sub(live),
+            bytes: bytes + registry.bytes() + self.shared.names_bytes(),
+        }
+    }
+
+    /// Ancestors of a path that are not in the tree, from the top down.
+    fn unknown_ancestors(&self, path: &DevPath) -> Vec<DevPath> {
+        let registry = self.read();
+        let unknown = prefixes(path.as_bytes()).take_while(|prefix| registry.by_path(prefix).is_none());
+        let mut out: Vec<DevPath> = unknown.filter_map(|prefix| DevPath::new(prefix).ok()).collect();
+        out.reverse();
+        out
+    }
+
+    /// Adds a device whose ancestors are known.
+    fn enter(&self, path: &DevPath, facts: &Facts) -> Added {
+        let mut registry = self.write();
+        if let Some(node) = registry.by_path(path.as_bytes()).cloned() {
+            registry.update(&self.shared, &node, facts);
+            return Added::Known(Device(node));
+        }
+        Added::Created(Device(registry.create(&self.shared, path, facts)))
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        match &self.source {
+            Source::Recording(recording) => Reading::Recording(recording),
+            Source::Live(_) => Reading::Live(&self.sysfs),
+        }
+    }
+
+    fn live_root(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Live(path) => Some(path),
+            Source::Recording(_) => None,
+        }
+    }
+
+    // A worker that panics while it holds the lock costs its event: every change is whole before anything can panic.
+    fn read(&self) -> RwLockReadGuard<'_, Registry> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.registry.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[allow(missing_docs, unused_variables)]
-impl Device {
-    pub fn devpath(&self) -> DevPath {
-        unimplemented!()
-    }
-    /// Kernel name, `!` as `/`.
-    pub fn sysname(&self) -> BString {
-        unimplemented!()
-    }
-    pub fn parent(&self) -> Option<Device> {
-        unimplemented!()
-    }
-    /// The device itself, then its parents up to the root.
-    pub fn chain(&self) -> impl Iterator<Item = Device> {
-        std::iter::empty()
-    }
-    pub fn subsystem(&self) -> Option<BString> {
-        unimplemented!()
-    }
-    pub fn devnum(&self) -> Option<DevNum> {
-        unimplemented!()
-    }
-    pub fn ifindex(&self) -> Option<NonZeroU32> {
-        unimplemented!()
-    }
-    /// `None` only for a device without subsystem, number and index.
-    pub fn id(&self) -> Option<DeviceId> {
-        unimplemented!()
-    }
-    pub fn is_gone(&self) -> bool {
-        unimplemented!()
-    }
-    pub fn same_as(&self, other: &Device) -> bool {
-        unimplemented!()
-    }
-}
-
-/// Reads attributes for one event: each at most once. Belongs to one thread; drop it when the event ends.
-#[derive(Debug)]
-pub struct Reader<'t> {
-    _tree: &'t Tree,
-}
-
-#[allow(missing_docs, unused_variables)]
-impl<'t> Reader<'t> {
-    pub fn new(tree: &'t Tree) -> Self {
-        unimplemented!()
-    }
-    pub fn tree(&self) -> &'t Tree {
-        unimplemented!()
-    }
-    /// The attribute's bytes as read (trailing newline included), `None` if absent, unreadable or a directory.
-    /// `driver`, `subsystem` and `module` give the last component of the link. At most 4,096 bytes.
-    /// The name may hold `/` and `..`, but never leads out of the source.
-    pub fn attribute(&self, device: &Device, name: &[u8]) -> Option<BString> {
-        unimplemented!()
-    }
-    /// The `uevent` file as properties; what [`Reader::put_uevent`] gave first.
-    pub fn uevent(&self, device: &Device) -> std::rc::Rc<Properties> {
-        unimplemented!()
-    }
-    /// The properties that came with the event, in place of the `uevent` file.
-    pub fn put_uevent(&self, device: &Device, properties: Properties) {
-        unimplemented!()
-    }
-    /// A value that later reads see in place of the source's (what a dry run "wrote").
-    pub fn overlay(&self, device: &Device, name: &[u8], value: &[u8]) {
-        unimplemented!()
-    }
-    pub fn driver(&self, device: &Device) -> Option<BString> {
-        unimplemented!()
-    }
-    /// Names of the attributes in the device's directory, sorted; for `info --attributes`.
-    pub fn attribute_names(&self, device: &Device) -> Vec<BString> {
-        unimplemented!()
-    }
-    /// Entries of a directory below the device (`""`: its own), sorted; directories and links included.
-    pub fn entries(&self, device: &Device, below: &[u8]) -> Vec<BString> {
-        unimplemented!()
-    }
-    /// The device of `[subsystem/kernel]`.
-    pub fn find(&self, subsystem: &[u8], sysname: &[u8]) -> Option<Device> {
-        unimplemented!()
-    }
-    /// True when something of that name is there: attribute, link or directory.
-    pub fn exists(&self, device: &Device, name: &[u8]) -> Option<u32> {
-        unimplemented!()
-    }
-    /// Where a source has real files: the absolute path of an attribute, for the writer.
-    pub fn path(&self, device: &Device, name: &[u8]) -> Option<PathBuf> {
-        unimplemented!()
-    }
+fn sorted<'r>(nodes: impl Iterator<Item = &'r Arc<Node>>) -> Vec<Device> {
+    let mut out: Vec<Device> = nodes.cloned().map(Device).collect();
+    out.sort_by(|a, b| a.0.name().cmp(b.0.name()));
+    out
 }

@@ -186,8 +186,15 @@ pub enum ListOp {
 /// A user or a group.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Principal {
-    /// Known at load.
+    /// A number, as written.
     Id(u32),
+    /// A name that was resolved at load.
+    Named {
+        /// The name, as written.
+        name: BString,
+        /// What it stands for.
+        id: u32,
+    },
     /// Resolved at the event: it holds substitutions.
     Template(Template),
 }

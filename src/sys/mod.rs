@@ -1,2 +1,6 @@
 //! Owns system calls as safe functions, `nix` first and `libc` for its gaps. The only room with `unsafe`.
 #![allow(unsafe_code)]
+
+pub mod fs;
+pub mod netlink;
+pub mod process;

@@ -1,0 +1,133 @@
+//! Owns the options common to all verbs, and what they come to: directories, configuration, form of the output.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::Failure;
+use super::output::Style;
+use crate::daemon::control::socket_path;
+use crate::roots::Roots;
+
+/// The common options as typed.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Take /sys, /dev, /run, /etc, /usr/lib, /var/lib and /proc from below DIR
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Read the rules of DIR in place of the standard directories (may be given again: strongest first)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub rules: Vec<PathBuf>,
+    /// Put (and look for) links below DIR in place of /dev; the daemon of that DIR is the one to talk to
+    #[arg(long, global = true, value_name = "DIR")]
+    pub link_dir: Option<PathBuf>,
+    /// Read this configuration file in place of the standard ones
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What every verb needs to know.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where the system's directories are.
+    pub roots: Roots,
+    /// The rule directories, strongest first.
+    pub rule_dirs: Vec<PathBuf>,
+    /// True when `rule_dirs` are the user's own, in place of the standard ones.
+    pub own_rules: bool,
+    /// The directory of links where it is not `/dev`.
+    pub own_link_dir: Option<PathBuf>,
+    /// The configuration file, where it is not a standard one.
+    pub config: Option<PathBuf>,
+    /// Print JSON.
+    pub json: bool,
+    /// How text looks.
+    pub style: Style,
+}
+
+impl Context {
+    /// What the options come to. Paths are made absolute: the daemon does not stay where it was started.
+    pub fn new(common: Common) -> Result<Self, Failure> {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path).map_err(|source| Failure::File { path: path.clone(), source })
+        };
+        let roots = match &common.root {
+            Some(root) => Roots::below(&absolute(root)?),
+            None => Roots::system(),
+        };
+        let own_rules = !common.rules.is_empty();
+        let rule_dirs = if own_rules {
+            common.rules.iter().map(absolute).collect::<Result<_, _>>()?
+        } else {
+            roots.rule_dirs()
+        };
+        Ok(Self {
+            rule_dirs,
+            own_rules,
+            own_link_dir: common.link_dir.as_ref().map(absolute).transpose()?,
+            config: common.config.as_ref().map(absolute).transpose()?,
+            json: common.json,
+            style: Style::of_stdout(),
+            roots,
+        })
+    }
+
+    /// Where links are.
+    pub fn link_dir(&self) -> &Path {
+        self.own_link_dir.as_deref().unwrap_or(&self.roots.dev)
+    }
+
+    /// The daemon's directory for what is lost at power-off. With a link directory of the user's own it is in there, so
+    /// that a daemon needs no right to any other directory, and who gives the same `--link-dir` finds it.
+    pub fn run_dir(&self) -> PathBuf {
+        match &self.own_link_dir {
+            Some(dir) => dir.join(".nameplate"),
+            None => self.roots.run_nameplate(),
+        }
+    }
+
+    /// The control socket.
+    pub fn control_socket(&self) -> PathBuf {
+        socket_path(&self.run_dir())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_daemon_is() {
+        let of = |root: Option<&str>, link_dir: Option<&str>| {
+            let common = Common {
+                root: root.map(Into::into),
+                link_dir: link_dir.map(Into::into),
+                ..Common::default()
+            };
+            Context::new(common).unwrap()
+        };
+        for (root, link_dir, socket, links) in [
+            (None, None, "/run/nameplate/io.nameplate.Manager", "/dev"),
+            (Some("/t"), None, "/t/run/nameplate/io.nameplate.Manager", "/t/dev"),
+            (None, Some("/home/a/dev"), "/home/a/dev/.nameplate/io.nameplate.Manager", "/home/a/dev"),
+            (Some("/t"), Some("/l"), "/l/.nameplate/io.nameplate.Manager", "/l"),
+        ] {
+            let context = of(root, link_dir);
+            assert_eq!(context.control_socket(), Path::new(socket));
+            assert_eq!(context.link_dir(), Path::new(links));
+        }
+    }
+
+    #[test]
+    fn rules_of_the_users_own_replace_the_standard_ones() {
+        let common = Common { rules: vec!["/a".into(), "/b".into()], ..Common::default() };
+        let context = Context::new(common).unwrap();
+        assert!(context.own_rules);
+        assert_eq!(context.rule_dirs, [Path::new("/a"), Path::new("/b")]);
+        assert_eq!(Context::new(Common::default()).unwrap().rule_dirs, Roots::system().rule_dirs());
+    }
+}

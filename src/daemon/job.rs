@@ -1,0 +1,70 @@
+//! Owns what the queue holds: an event and why it is there.
+
+use bstr::BString;
+
+use crate::ids::{Action, DevPath, DeviceId, SeqNum};
+use crate::queue;
+use crate::uevent::Uevent;
+
+/// Why an event is handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Cause {
+    /// The kernel sent it.
+    Kernel,
+    /// The device was there when the daemon started.
+    Start,
+    /// A comparison with sysfs found that the kernel's event was lost.
+    Resync,
+    /// Rules have changed; programs do not run again.
+    Rules,
+}
+
+/// One event to be handled.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) uevent: Uevent,
+    pub(super) cause: Cause,
+}
+
+impl queue::Event for Job {
+    fn action(&self) -> Action {
+        self.uevent.action
+    }
+
+    fn seqnum(&self) -> SeqNum {
+        self.uevent.seqnum
+    }
+
+    fn devpath(&self) -> &DevPath {
+        &self.uevent.devpath
+    }
+
+    fn devpath_old(&self) -> Option<DevPath> {
+        self.uevent.devpath_old()
+    }
+
+    fn device_id(&self) -> Option<DeviceId> {
+        Some(self.uevent.device_id())
+    }
+
+    fn devname(&self) -> Option<BString> {
+        self.uevent.devname().map(BString::from)
+    }
+
+    fn waited_for(&self) -> Vec<BString> {
+        self.uevent.waited_for()
+    }
+
+    /// Only the kernel's own word says that a device came or went.
+    fn is_synthetic(&self) -> bool {
+        self.cause != Cause::Kernel || self.uevent.is_synthetic()
+    }
+
+    /// Programs run if they do for one of the two.
+    fn absorb(&mut self, newer: Self) {
+        if self.cause == Cause::Rules {
+            self.cause = newer.cause;
+        }
+        self.uevent.absorb(newer.uevent);
+    }
+}

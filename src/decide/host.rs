@@ -1,0 +1,267 @@
+//! Owns the real host: the reads that rules ask for, answered from the tree, records, `/proc` and files, for one event.
+//!
+//! Belongs to one thread and one event: attributes are read once, and forgotten with the host. What a dry run must not do
+//! is behind [`Effects`].
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
+
+use bstr::{BString, ByteSlice};
+
+use super::effects::Effects;
+use super::{Event, system};
+use crate::builtin;
+use crate::device::{Device, Reader, Tree};
+use crate::ids::{DeviceId, Tag};
+use crate::properties::Properties;
+use crate::roots::Roots;
+use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
+use crate::rules::ir::ConstKey;
+use crate::rules::toml::Accounts;
+use crate::store::files::RecordDir;
+use crate::store::record::Record;
+
+/// Looks up what earlier events left of other devices.
+pub trait Records: fmt::Debug {
+    /// The record of a device.
+    fn record(&self, id: &DeviceId) -> Option<Record>;
+}
+
+impl Records for RecordDir {
+    /// A record that can't be read counts as none: the event that asks writes it anew.
+    fn record(&self, id: &DeviceId) -> Option<Record> {
+        match self.read(id) {
+            Ok(read) => read.map(|(record, problems)| {
+                for problem in problems {
+                    tracing::warn!(device = %id, %problem, "a line of a record is left out");
+                }
+                record
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the record counts as none");
+                None
+            }
+        }
+    }
+}
+
+/// What all events of one daemon (or one command) share.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'w> {
+    /// The devices.
+    pub tree: &'w Tree,
+    /// Where the system's directories are.
+    pub roots: &'w Roots,
+    /// What is known of devices.
+    pub records: &'w dyn Records,
+    /// Users and groups, for names that hold substitutions.
+    pub accounts: &'w dyn Accounts,
+}
+
+impl fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").field("roots", &self.roots).finish_non_exhaustive()
+    }
+}
+
+/// Files longer than this are not imported.
+const IMPORT_MAX: u64 = 1 << 20;
+
+/// Answers for one event.
+#[derive(Debug)]
+pub struct EventHost<'w, E> {
+    around: Surroundings<'w>,
+    reader: Reader<'w>,
+    device: Option<Device>,
+    record: Option<&'w Record>,
+    deadline: Instant,
+    kernel_command_line: OnceCell<BString>,
+    done: BTreeMap<String, Result<(), HostError>>,
+    effects: E,
+}
+
+impl<'w, E: Effects> EventHost<'w, E> {
+    /// A host for one event. Programs are stopped at `deadline`.
+    pub fn new(around: Surroundings<'w>, event: &Event<'w>, deadline: Instant, effects: E) -> Self {
+        let reader = Reader::new(around.tree);
+        if let Some(device) = event.device {
+            // What came with the event is what happened; the file may say something newer, or be gone.
+            reader.put_uevent(device, event.uevent.properties.clone());
+        }
+        Self {
+            around,
+            reader,
+            device: event.device.cloned(),
+            record: event.record,
+            deadline,
+            kernel_command_line: OnceCell::new(),
+            done: BTreeMap::new(),
+            effects,
+        }
+    }
+
+    /// The reader, for who wants to show more of the same moment.
+    pub fn reader(&self) -> &Reader<'w> {
+        &self.reader
+    }
+
+    fn record_of(&self, device: &Device) -> Option<Record> {
+        self.around.records.record(&device.id()?)
+    }
+
+    /// The file behind a sysctl's name; `None` if the name would leave `/proc/sys`.
+    fn sysctl_file(&self, name: &[u8]) -> Option<PathBuf> {
+        let inside = name.split(|&b| b == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
+        inside.then(|| self.around.roots.proc.join("sys").join(path(name)))
+    }
+
+    /// A name with its first `/*/` replaced by the first directory in which the rest is there.
+    fn unglob(&self, device: &Device, name: &[u8]) -> Option<BString> {
+        let Some((before, after)) = name.split_once_str(b"/*/") else { return Some(name.into()) };
+        let entries = self.reader.entries(device, before).into_iter();
+        let mut names = entries.map(|entry| bstr::join("/", [before, &entry, after]).into());
+        names.find(|name: &BString| self.reader.exists(device, name).is_some())
+    }
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+impl<E: Effects> Host for EventHost<'_, E> {
+    fn attribute(&self, device: &Device, name: &[u8]) -> Option<BString> {
+        self.reader.attribute(device, name)
+    }
+
+    fn attribute_mode(&self, device: &Device, name: &[u8]) -> Option<u32> {
+        self.reader.exists(device, &self.unglob(device, name)?)
+    }
+
+    fn driver(&self, device: &Device) -> Option<BString> {
+        self.reader.driver(device)
+    }
+
+    fn uevent(&self, device: &Device) -> Rc<Properties> {
+        self.reader.uevent(device)
+    }
+
+    fn properties(&self, device: &Device) -> Properties {
+        let mut all = self.record_of(device).map(|record| record.properties).unwrap_or_default();
+        for (key, value) in self.reader.uevent(device).iter() {
+            let _valid_before = all.set(key, value);
+        }
+        all
+    }
+
+    fn tags(&self, device: &Device) -> Vec<Tag> {
+        self.record_of(device).map(|record| record.current_tags.into_iter().collect()).unwrap_or_default()
+    }
+
+    fn find(&self, subsystem: &[u8], kernel: &[u8]) -> Option<Device> {
+        self.reader.find(subsystem, kernel)
+    }
+
+    fn recorded(&self, key: &[u8]) -> Option<BString> {
+        self.record?.properties.get(key).map(BString::from)
+    }
+
+    fn sysctl(&self, name: &[u8]) -> Option<BString> {
+        self.effects.sysctl(name).or_else(|| fs::read(self.sysctl_file(name)?).ok().map(BString::from))
+    }
+
+    fn constant(&self, key: ConstKey) -> Option<BString> {
+        system::constant(self.around.roots, key)
+    }
+
+    fn file_mode(&self, file: &[u8]) -> Option<u32> {
+        fs::metadata(path(file)).ok().map(|meta| meta.mode())
+    }
+
+    fn read_file(&self, file: &[u8]) -> Result<Option<BString>, HostError> {
+        let failed = |error: std::io::Error| HostError(error.to_string());
+        let file = path(file);
+        let meta = match fs::metadata(file) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        // Opening a pipe or a device could block the event for ever.
+        if !meta.is_file() || meta.len() > IMPORT_MAX {
+            return Err(HostError(format!("it is no regular file of at most {IMPORT_MAX} bytes")));
+        }
+        fs::read(file).map(|text| Some(text.into())).map_err(failed)
+    }
+
+    fn command_line(&self, key: &[u8]) -> Option<BString> {
+        let text = self
+            .kernel_command_line
+            .get_or_init(|| fs::read(self.around.roots.proc.join("cmdline")).unwrap_or_default().into());
+        system::command_line(text, key)
+    }
+
+    fn user(&self, name: &[u8]) -> Option<u32> {
+        system::account(name, |name| self.around.accounts.user(name))
+    }
+
+    fn group(&self, name: &[u8]) -> Option<u32> {
+        system::account(name, |name| self.around.accounts.group(name))
+    }
+
+    fn dev_root(&self) -> BString {
+        self.around.roots.dev.as_os_str().as_bytes().into()
+    }
+
+    fn sys_root(&self) -> BString {
+        self.around.roots.sys.as_os_str().as_bytes().into()
+    }
+
+    fn program(&mut self, argv: &[BString], environment: &Properties) -> ProgramOutput {
+        let mut argv = argv.to_vec();
+        if let Some(program) = argv.first_mut().filter(|program| !program.starts_with(b"/")) {
+            let found = self.around.roots.helper_dir().join(path(program));
+            *program = found.as_os_str().as_bytes().into();
+        }
+        self.effects.program(&argv, environment, self.deadline)
+    }
+
+    fn builtin(
+        &mut self,
+        name: &str,
+        arguments: &[BString],
+        properties: &Properties,
+    ) -> Result<Properties, HostError> {
+        if let Some(done) = self.done.get(name) {
+            return done.clone().map(|()| Properties::new());
+        }
+        let device = self.device.as_ref().ok_or_else(|| HostError("the device has gone".into()))?;
+        let context = builtin::Context { device, reader: &self.reader, properties, roots: self.around.roots };
+        let found =
+            builtin::run(name.as_bytes(), arguments, &context).map_err(|error| HostError(error.to_string()));
+        // What can't change within an event is asked once: a second import has the success or failure of the first.
+        if builtin::find(name.as_bytes()).is_some_and(|builtin| builtin.once) {
+            self.done.insert(name.into(), found.as_ref().map(|_| ()).map_err(Clone::clone));
+        }
+        found
+    }
+
+    fn write_attribute(&mut self, device: &Device, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        let name = self.unglob(device, name).ok_or_else(|| HostError("there is no such attribute".into()))?;
+        self.effects.write_attribute(&self.reader, device, &name, value)
+    }
+
+    fn write_sysctl(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        let file = self.sysctl_file(name).ok_or_else(|| HostError("the name leaves /proc/sys".into()))?;
+        self.effects.write_sysctl(&file, name, value)
+    }
+
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
+        self.effects.index(pool, identity)
+    }
+}

@@ -1,0 +1,406 @@
+//! Owns conditions: what a subject's value is in this event, and whether it is what the test asks for.
+//!
+//! Programs and imports act as conditions too: they set `$result` or properties, and hold when they succeed.
+
+use std::borrow::Cow;
+
+use bstr::{BStr, BString, ByteSlice};
+
+use super::Evaluation;
+use super::expand::{ExpandError, parse_lines};
+use crate::device::Device;
+use crate::diag::{Diagnostic, Place};
+use crate::ids::sysname;
+use crate::properties::Properties;
+use crate::rules::host::Host;
+use crate::rules::ir::{Condition, Import, Subject, Test};
+use crate::rules::template::Template;
+use crate::rules::trace::{Spot, Value};
+use crate::text::{Pattern, SafeExtra, replace_unsafe};
+
+/// Properties that belong to the kernel or the record: an import never sets them.
+const NOT_IMPORTED: [&[u8]; 12] = [
+    b"ACTION",
+    b"DEVLINKS",
+    b"DEVNAME",
+    b"DEVPATH",
+    b"DEVTYPE",
+    b"DRIVER",
+    b"IFINDEX",
+    b"MAJOR",
+    b"MINOR",
+    b"SEQNUM",
+    b"SUBSYSTEM",
+    b"TAGS",
+];
+
+impl<H: Host> Evaluation<'_, H> {
+    /// Runs what a condition's subject runs, if it is a program or an import.
+    pub(super) fn act(&mut self, place: &Place, subject: &Subject) -> Option<Value<'static>> {
+        let done = match subject {
+            Subject::Program(command) => match self.argv(command) {
+                Ok(argv) => self.program_result(&argv),
+                Err(error) => Err(error.to_string()),
+            },
+            Subject::Import(import) => self.import(place, import),
+            _ => return None,
+        };
+        Some(match done {
+            Ok(()) => Value::Worked,
+            Err(why) => Value::Failed(Cow::Owned(why)),
+        })
+    }
+
+    fn program_result(&mut self, argv: &[BString]) -> Result<(), String> {
+        self.result.clear();
+        let stdout = self.run_now(argv)?;
+        let text = stdout.trim_end_with(|c| c == '\n' || c == '\r');
+        self.result = replace_unsafe(text, SafeExtra::Value);
+        Ok(())
+    }
+
+    fn run_now(&mut self, argv: &[BString]) -> Result<BString, String> {
+        if argv.first().is_none_or(|program| program.is_empty()) {
+            return Err("the command line is empty".into());
+        }
+        let environment = lasting(&self.out.properties);
+        let output = self.host.program(argv, &environment);
+        if output.success {
+            Ok(output.stdout)
+        } else {
+            Err(output.failure.unwrap_or_else(|| "it failed".into()))
+        }
+    }
+
+    fn import(&mut self, place: &Place, import: &Import) -> Result<(), String> {
+        let text = |error: ExpandError| error.to_string();
+        let found = match import {
+            Import::Program(command) => {
+                let argv = self.argv(command).map_err(text)?;
+                parse_lines(&self.run_now(&argv)?)
+            }
+            Import::Builtin(builtin) => {
+                let arguments = self.expand_all(&builtin.arguments).map_err(text)?;
+                let found = self.host.builtin(&builtin.name, &arguments, &self.out.properties);
+                found.map_err(|error| error.to_string())?
+            }
+            Import::File(path) => {
+                let path = self.expand(path).map_err(text)?;
+                match self.host.read_file(&path) {
+                    Ok(found) => parse_lines(&found.ok_or("the file is not there")?),
+                    Err(error) => {
+                        let message = format!("can't import from `{path}`: {error}");
+                        self.out.diagnostics.push(Diagnostic::warning(
+                            "import-failed",
+                            message,
+                            place.clone(),
+                        ));
+                        return Err(error.to_string());
+                    }
+                }
+            }
+            Import::Db(key) => {
+                let key = self.expand(key).map_err(text)?;
+                let value = self.host.recorded(&key).ok_or("the last record has no such property")?;
+                [(key, value)].into_iter().collect()
+            }
+            Import::CommandLine(key) => {
+                let key = self.expand(key).map_err(text)?;
+                let value =
+                    self.host.command_line(&key).ok_or("the kernel's command line has no such key")?;
+                [(key, value)].into_iter().collect()
+            }
+            Import::Parent(pattern) => {
+                let parent = self.facts.device.as_ref().and_then(Device::parent);
+                let all = self.host.properties(&parent.ok_or("the device has no parent")?);
+                all.iter().filter(|(key, _)| pattern.matches(key)).collect()
+            }
+        };
+        self.take(place, &found);
+        Ok(())
+    }
+
+    fn take(&mut self, place: &Place, found: &Properties) {
+        for (key, value) in found.iter().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
+            self.set_property(place, key, value);
+        }
+    }
+
+    /// What a subject is, on the event's device or one above it. Changes nothing.
+    pub(super) fn value_of(&self, subject: &Subject, on: &Spot) -> Value<'_> {
+        match subject {
+            Subject::Kernel => one(self.sysname(on)),
+            Subject::Subsystem => match on {
+                Spot::Event => maybe_borrowed(self.facts.subsystem.as_ref()),
+                Spot::Above(device) => maybe(device.subsystem()),
+            },
+            Subject::Driver => maybe(self.driver(on)),
+            Subject::Devtype => self.property(on, b"DEVTYPE"),
+            Subject::Devpath => match on {
+                Spot::Event => Value::One(Cow::Borrowed(self.facts.devpath.as_bytes().as_bstr())),
+                Spot::Above(device) => one(device.devpath().as_bytes().into()),
+            },
+            Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
+            Subject::Tag => match on {
+                Spot::Event => Value::Many(
+                    self.out.tags.keys().map(|tag| Cow::Borrowed(BStr::new(tag.as_str()))).collect(),
+                ),
+                Spot::Above(device) => Value::Many(
+                    self.host.tags(device).iter().map(|tag| Cow::Owned(tag.as_str().into())).collect(),
+                ),
+            },
+            Subject::Name => maybe_borrowed(self.out.name.as_ref().map(|name| &name.value)),
+            Subject::Link => Value::Many(
+                self.out.links.keys().map(|link| Cow::Borrowed(link.as_bytes().as_bstr())).collect(),
+            ),
+            Subject::Attribute(name) => self.with(name, |name| maybe(self.attribute_of(on, name))),
+            Subject::Property(key) => self.property(on, key),
+            Subject::Sysctl(name) => self.with(name, |name| {
+                maybe(self.host.sysctl(&sysctl_path(name)).map(|value| value.trim_end().into()))
+            }),
+            Subject::Const(key) => maybe(self.host.constant(*key)),
+            Subject::File(path) => {
+                self.with(path, |path| self.file_mode(on, path).map_or(Value::Absent, Value::Mode))
+            }
+            Subject::Result => Value::One(Cow::Borrowed(self.result.as_bstr())),
+            Subject::Program(_) | Subject::Import(_) => Value::Failed(Cow::Borrowed("it was not run")),
+        }
+    }
+
+    /// The value by the name that a template gives; a template without a value names nothing.
+    fn with<'v>(&self, name: &Template, value: impl FnOnce(&[u8]) -> Value<'v>) -> Value<'v> {
+        match name.constant() {
+            Some(name) => value(name),
+            None => self.expand(name).map_or(Value::Absent, |name| value(&name)),
+        }
+    }
+
+    fn property(&self, on: &Spot, key: &[u8]) -> Value<'_> {
+        match on {
+            Spot::Event => match self.out.properties.get(key) {
+                Some(value) => Value::One(Cow::Borrowed(value)),
+                None => Value::Absent,
+            },
+            Spot::Above(device) => {
+                let kernel = self.host.uevent(device);
+                let value = kernel.get(key).map(BString::from);
+                maybe(value.or_else(|| self.host.properties(device).get(key).map(BString::from)))
+            }
+        }
+    }
+
+    /// The kernel's name of a device.
+    pub(super) fn sysname(&self, on: &Spot) -> BString {
+        match on {
+            Spot::Event => sysname(self.facts.devpath.last()),
+            Spot::Above(device) => device.sysname(),
+        }
+    }
+
+    /// The driver of a device. The event's own property counts where the device has gone.
+    pub(super) fn driver(&self, on: &Spot) -> Option<BString> {
+        self.device(on).and_then(|device| self.host.driver(device)).or_else(|| match on {
+            Spot::Event => self.out.properties.get("DRIVER").map(BString::from),
+            Spot::Above(_) => None,
+        })
+    }
+
+    fn device<'a>(&'a self, on: &'a Spot) -> Option<&'a Device> {
+        match on {
+            Spot::Event => self.facts.device.as_ref(),
+            Spot::Above(device) => Some(device),
+        }
+    }
+
+    /// An attribute as read; `name` may be `[subsystem/kernel]attribute`.
+    pub(super) fn attribute_of(&self, on: &Spot, name: &[u8]) -> Option<BString> {
+        match split_device(name) {
+            Some((subsystem, kernel, name)) => self.host.attribute(&self.host.find(subsystem, kernel)?, name),
+            None => self.host.attribute(self.device(on)?, name),
+        }
+    }
+
+    fn file_mode(&self, on: &Spot, path: &[u8]) -> Option<u32> {
+        match split_device(path) {
+            Some((subsystem, kernel, name)) => {
+                self.host.attribute_mode(&self.host.find(subsystem, kernel)?, name)
+            }
+            None if path.starts_with(b"/") => self.host.file_mode(path),
+            None => self.host.attribute_mode(self.device(on)?, path),
+        }
+    }
+}
+
+fn one<'a>(text: BString) -> Value<'a> {
+    Value::One(Cow::Owned(text))
+}
+
+fn maybe<'a>(text: Option<BString>) -> Value<'a> {
+    text.map_or(Value::Absent, one)
+}
+
+fn maybe_borrowed(text: Option<&BString>) -> Value<'_> {
+    text.map_or(Value::Absent, |text| Value::One(Cow::Borrowed(text.as_bstr())))
+}
+
+/// The properties that outlive the event: what programs, listeners and the record get.
+pub(super) fn lasting(properties: &Properties) -> Properties {
+    properties.iter().filter(|(key, _)| !key.starts_with(b".")).collect()
+}
+
+/// `net.ipv4.ip_forward` as the path below `/proc/sys`. As in sysctl(8), what comes first is the separator: if that is
+/// `.`, then `/` stands for a dot in a name.
+pub(super) fn sysctl_path(name: &[u8]) -> BString {
+    match name.find_byteset(b"./").and_then(|at| name.get(at)) {
+        Some(b'.') => name
+            .iter()
+            .map(|byte| match byte {
+                b'.' => b'/',
+                b'/' => b'.',
+                other => *other,
+            })
+            .collect::<Vec<u8>>()
+            .into(),
+        _ => name.into(),
+    }
+}
+
+/// Splits `[subsystem/kernel]name`.
+pub(super) fn split_device(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (inner, name) = text.strip_prefix(b"[")?.split_once_str(b"]")?;
+    let (subsystem, kernel) = inner.split_once_str(b"/")?;
+    Some((subsystem, kernel, name.strip_prefix(b"/").unwrap_or(name)))
+}
+
+/// Whether a condition's value is what its test asks for.
+pub(super) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
+    let attribute = matches!(condition.subject, Subject::Attribute(_));
+    match &condition.test {
+        Test::Is(pattern) => matches_any(pattern, value, attribute).unwrap_or(false),
+        Test::IsNot(pattern) => matches_any(pattern, value, attribute).is_some_and(|matched| !matched),
+        Test::Exists(wanted) => {
+            let there = match value {
+                Value::Absent | Value::Failed(_) => false,
+                Value::One(text) => attribute || !text.is_empty(),
+                Value::Many(texts) => !texts.is_empty(),
+                Value::Mode(_) | Value::Worked => true,
+            };
+            there == *wanted
+        }
+        Test::Range { min, max } => match value {
+            Value::One(text) => {
+                number(text).is_some_and(|n| min.is_none_or(|min| min <= n) && max.is_none_or(|max| n <= max))
+            }
+            _ => false,
+        },
+        Test::Mode(mask) => matches!(value, Value::Mode(mode) if mode & mask != 0),
+    }
+}
+
+/// Whether the pattern matches; `None` if there is nothing that could match or not match.
+fn matches_any(pattern: &Pattern, value: &Value<'_>, attribute: bool) -> Option<bool> {
+    match value {
+        Value::Absent if attribute => None,
+        Value::Absent => Some(pattern.matches(b"")),
+        Value::One(text) if attribute && !ends_in_space(pattern.text()) => {
+            Some(pattern.matches(text.trim_end()))
+        }
+        Value::One(text) => Some(pattern.matches(text)),
+        Value::Many(texts) => Some(texts.iter().any(|text| pattern.matches(text))),
+        Value::Mode(_) | Value::Worked | Value::Failed(_) => None,
+    }
+}
+
+fn ends_in_space(text: &[u8]) -> bool {
+    text.last().is_some_and(u8::is_ascii_whitespace)
+}
+
+/// A number as sysfs shows it: decimal with an optional sign, or hexadecimal behind `0x`; white space around it.
+fn number(text: &[u8]) -> Option<i128> {
+    let text = text.trim().to_str().ok()?;
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        // `from_str_radix` would take a sign here, which no hexadecimal number has.
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => {
+            i128::from_str_radix(digits, 16).ok()
+        }
+        Some(_) => None,
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::template::Template;
+    use crate::text::Case;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::new(text.as_bytes(), Case::Sensitive)
+    }
+
+    #[test]
+    fn tests_and_values() {
+        let attr = || Subject::Attribute(Template::literal(b"x"));
+        let text = |t: &'static str| Value::One(Cow::Borrowed(BStr::new(t)));
+        let many = |t: &[&'static str]| Value::Many(t.iter().map(|t| Cow::Borrowed(BStr::new(*t))).collect());
+        let is = |t: &str| Test::Is(pattern(t));
+        let not = |t: &str| Test::IsNot(pattern(t));
+        let range = |min, max| Test::Range { min, max };
+        let cases = vec![
+            (Subject::Kernel, is("sd*"), text("sda"), true),
+            (Subject::Kernel, not("sd*"), text("sda"), false),
+            (Subject::Subsystem, is(""), Value::Absent, true),
+            (Subject::Subsystem, is("?*"), Value::Absent, false),
+            (Subject::Subsystem, not("block"), Value::Absent, true),
+            // an attribute that is absent meets neither the test nor its contrary
+            (attr(), is("*"), Value::Absent, false),
+            (attr(), not("x"), Value::Absent, false),
+            (attr(), Test::Exists(false), Value::Absent, true),
+            (attr(), Test::Exists(true), text(""), true),
+            (Subject::Property("A".into()), Test::Exists(true), text(""), false),
+            (Subject::Property("A".into()), Test::Exists(false), Value::Absent, true),
+            (attr(), is("abc"), text("abc \n"), true),
+            (attr(), is("abc "), text("abc "), true),
+            (attr(), is("abc "), text("abc"), false),
+            (attr(), not("abc"), text("abc\n"), false),
+            (Subject::Property("A".into()), is("abc"), text("abc "), false),
+            (Subject::Tag, is("b|c"), many(&["a", "b"]), true),
+            (Subject::Tag, not("b"), many(&["a", "b"]), false),
+            (Subject::Tag, not("b"), many(&[]), true),
+            (Subject::Tag, is("a|"), many(&[]), false),
+            (attr(), range(Some(10), Some(20)), text("20\n"), true),
+            (attr(), range(Some(10), Some(20)), text("21\n"), false),
+            (attr(), range(Some(10), None), text("0x0a\n"), true),
+            (attr(), range(None, Some(-1)), text("-5"), true),
+            (attr(), range(None, None), text("0x-5"), false),
+            (attr(), range(None, None), text("x"), false),
+            (attr(), range(None, None), Value::Absent, false),
+            (Subject::File(Template::literal(b"/x")), Test::Mode(0o111), Value::Mode(0o100_755), true),
+            (Subject::File(Template::literal(b"/x")), Test::Mode(0o111), Value::Mode(0o100_644), false),
+            (Subject::File(Template::literal(b"/x")), Test::Exists(true), Value::Mode(0o100_644), true),
+            (Subject::Result, Test::Exists(true), Value::Worked, true),
+            (Subject::Result, Test::Exists(false), Value::Failed("no".into()), true),
+        ];
+        for (subject, test, value, expected) in cases {
+            let condition = Condition { subject, test };
+            assert_eq!(holds(&condition, &value), expected, "{condition:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_devices_and_sysctls() {
+        assert_eq!(split_device(b"[net/lo]mtu"), Some((&b"net"[..], &b"lo"[..], &b"mtu"[..])));
+        assert_eq!(split_device(b"[dmi/id]/sys_vendor"), Some((&b"dmi"[..], &b"id"[..], &b"sys_vendor"[..])));
+        for plain in ["mtu", "[net]x", "a[b/c]d"] {
+            assert_eq!(split_device(plain.as_bytes()), None, "{plain}");
+        }
+        for (given, expected) in [
+            ("kernel.hostname", "kernel/hostname"),
+            ("kernel/hostname", "kernel/hostname"),
+            ("net.ipv4.conf.eth0/1.forwarding", "net/ipv4/conf/eth0.1/forwarding"),
+            ("net/ipv4/conf/eth0.1/forwarding", "net/ipv4/conf/eth0.1/forwarding"),
+        ] {
+            assert_eq!(sysctl_path(given.as_bytes()), expected, "{given}");
+        }
+    }
+}

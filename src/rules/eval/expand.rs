@@ -1,0 +1,251 @@
+//! Owns the expansion of templates and the splitting of command lines. Never changes the outcome.
+
+use std::borrow::Cow;
+
+use bstr::{BStr, BString, ByteSlice, ByteVec};
+
+use super::Evaluation;
+use crate::ids::sysnum;
+use crate::properties::Properties;
+use crate::rules::host::Host;
+use crate::rules::ir::Command;
+use crate::rules::template::{Part, Template, Var, Words};
+use crate::rules::trace::Spot;
+use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe};
+
+/// Why a template has no value in this event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ExpandError {
+    /// `$index` where no number could be given.
+    #[error("`$index` has no number here")]
+    NoIndex,
+}
+
+/// What happens to white space that a substitution brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhiteSpace {
+    /// It stays.
+    Keep,
+    /// Ends are trimmed and inner runs become `_`, but in `$result`, which may hold several words on purpose.
+    Collapse,
+    /// The same, in `$result` too.
+    CollapseAll,
+}
+
+impl<H: Host> Evaluation<'_, H> {
+    /// The value of a template.
+    pub(super) fn expand(&self, template: &Template) -> Result<BString, ExpandError> {
+        self.expand_with(template, WhiteSpace::Keep)
+    }
+
+    /// The value of a template with the given care for white space.
+    pub(super) fn expand_with(&self, template: &Template, space: WhiteSpace) -> Result<BString, ExpandError> {
+        let mut out = BString::default();
+        for part in template.parts() {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Var(var) => {
+                    let value = self.var(var)?;
+                    let keep = match space {
+                        WhiteSpace::Keep => true,
+                        WhiteSpace::Collapse => matches!(var, Var::Result(_)),
+                        WhiteSpace::CollapseAll => false,
+                    };
+                    if keep {
+                        out.push_str(&*value);
+                    } else {
+                        out.push_str(collapse_whitespace(&value));
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The values of a list of templates.
+    pub(super) fn expand_all(&self, templates: &[Template]) -> Result<Vec<BString>, ExpandError> {
+        templates.iter().map(|template| self.expand(template)).collect()
+    }
+
+    /// The argument vector of a command; empty if the line has no words.
+    pub(super) fn argv(&self, command: &Command) -> Result<Vec<BString>, ExpandError> {
+        match command {
+            Command::Argv(arguments) => self.expand_all(arguments),
+            Command::Line(line) => Ok(split_command(&self.expand(line)?)),
+        }
+    }
+
+    fn var(&self, var: &Var) -> Result<Cow<'_, BStr>, ExpandError> {
+        let facts = self.facts;
+        Ok(match var {
+            Var::Devnode => owned(facts.node.as_ref().map(|node| self.below_dev(node)).unwrap_or_default()),
+            Var::Attr(name) => owned(self.attribute_value(name)),
+            Var::Env(key) => borrowed(self.out.properties.get(key).unwrap_or_default()),
+            Var::Kernel => owned(facts.devpath.sysname()),
+            Var::Number => owned(sysnum(&facts.devpath.sysname()).into()),
+            Var::Driver => {
+                owned(self.matched.as_ref().and_then(|spot| self.driver(spot)).unwrap_or_default())
+            }
+            Var::Devpath => borrowed(facts.devpath.as_bytes().as_bstr()),
+            Var::Id => owned(self.matched.as_ref().map(|spot| self.sysname(spot)).unwrap_or_default()),
+            Var::Major => owned(facts.devnum.map_or(0, |n| n.major).to_string().into()),
+            Var::Minor => owned(facts.devnum.map_or(0, |n| n.minor).to_string().into()),
+            Var::Result(words) => borrowed(pick_words(&self.result, *words).as_bstr()),
+            Var::Parent => owned(self.parent_node()),
+            Var::Name => owned(self.name()),
+            Var::Links => owned(bstr::join(" ", self.out.links.keys().map(|link| link.as_bytes())).into()),
+            Var::Root => owned(self.host.dev_root()),
+            Var::Sys => owned(self.host.sys_root()),
+            Var::Index => owned(self.index.ok_or(ExpandError::NoIndex)?.to_string().into()),
+        })
+    }
+
+    fn below_dev(&self, node: &[u8]) -> BString {
+        bstr::concat([self.host.dev_root().as_slice(), b"/", node]).into()
+    }
+
+    /// `$attr{name}`: of the event's device, else of the matched parent; as text that is safe in names.
+    fn attribute_value(&self, name: &[u8]) -> BString {
+        let raw = self.attribute_of(&Spot::Event, name).or_else(|| match &self.matched {
+            Some(spot @ Spot::Above(_)) => self.attribute_of(spot, name),
+            _ => None,
+        });
+        replace_unsafe(raw.unwrap_or_default().trim_end(), SafeExtra::Value)
+    }
+
+    fn parent_node(&self) -> BString {
+        let parent = self.facts.device.as_ref().and_then(|device| device.parent());
+        let uevent = parent.map(|parent| self.host.uevent(&parent)).unwrap_or_default();
+        uevent.get("DEVNAME").unwrap_or_default().into()
+    }
+
+    fn name(&self) -> BString {
+        match (&self.out.name, &self.facts.node) {
+            (Some(name), _) => name.value.clone(),
+            (None, Some(node)) => node.clone(),
+            (None, None) => self.facts.devpath.sysname(),
+        }
+    }
+}
+
+fn owned<'a>(text: BString) -> Cow<'a, BStr> {
+    Cow::Owned(text)
+}
+
+fn borrowed(text: &BStr) -> Cow<'_, BStr> {
+    Cow::Borrowed(text)
+}
+
+/// Words of a program's output, counted from 1.
+fn pick_words(text: &[u8], words: Words) -> &[u8] {
+    let start = |n: u32| {
+        let skip = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+        let mut rest = text.trim_start();
+        for _ in 0..skip {
+            let end = rest.find_byteset(b" \t\n\r\x0b\x0c").unwrap_or(rest.len());
+            rest = rest.get(end..).unwrap_or_default().trim_start();
+            if rest.is_empty() {
+                break;
+            }
+        }
+        rest
+    };
+    match words {
+        Words::All => text,
+        Words::One(n) => {
+            let rest = start(n);
+            let end = rest.find_byteset(b" \t\n\r\x0b\x0c").unwrap_or(rest.len());
+            rest.get(..end).unwrap_or_default()
+        }
+        Words::From(n) => start(n),
+    }
+}
+
+/// Splits a command line at white space; `'…'` and `"…"` hold words together, a backslash is an ordinary byte. A quote
+/// that is not closed reaches to the end.
+pub(super) fn split_command(line: &[u8]) -> Vec<BString> {
+    let mut words = Vec::new();
+    let mut word: Option<BString> = None;
+    let mut quote: Option<u8> = None;
+    for &byte in line {
+        match quote {
+            Some(end) if byte == end => quote = None,
+            Some(_) => word.get_or_insert_default().push(byte),
+            None if matches!(byte, b'\'' | b'"') => {
+                word.get_or_insert_default();
+                quote = Some(byte);
+            }
+            None if byte.is_ascii_whitespace() => words.extend(word.take()),
+            None => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The `KEY=VALUE` lines of a text. Blank lines, comments, lines without `=` and empty values are left out; one pair of
+/// quotes around a value is removed. Values that no record can hold are left out too.
+pub(super) fn parse_lines(text: &[u8]) -> Properties {
+    let mut out = Properties::new();
+    for line in text.lines() {
+        let line = line.trim();
+        let Some((key, value)) = line.split_once_str(b"=").filter(|_| !line.starts_with(b"#")) else {
+            continue;
+        };
+        let value = match value.trim() {
+            [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
+            value => value,
+        };
+        if !value.is_empty() {
+            let _left_out = out.set(key.trim(), value);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines() {
+        let cases: &[(&str, &[&str])] = &[
+            ("a b", &["a", "b"]),
+            ("  a\t b  ", &["a", "b"]),
+            ("", &[]),
+            ("/bin/echo 'a b' c", &["/bin/echo", "a b", "c"]),
+            ("x\"y z\"w", &["xy zw"]),
+            ("a '' b", &["a", "", "b"]),
+            ("a\\ b", &["a\\", "b"]),
+            ("a 'b c", &["a", "b c"]),
+            ("a \"it's\"", &["a", "it's"]),
+        ];
+        for (line, expected) in cases {
+            let expected: Vec<BString> = expected.iter().map(|w| BString::from(*w)).collect();
+            assert_eq!(split_command(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_of_a_result() {
+        let cases = [
+            (Words::All, " one two  three ", " one two  three "),
+            (Words::One(1), " one two", "one"),
+            (Words::One(2), "one two  three", "two"),
+            (Words::One(4), "one two three", ""),
+            (Words::From(2), "one two  three", "two  three"),
+            (Words::From(9), "one", ""),
+            (Words::One(u32::MAX), "one", ""),
+        ];
+        for (words, text, expected) in cases {
+            assert_eq!(pick_words(text.as_bytes(), words).as_bstr(), expected, "{words:?} {text}");
+        }
+    }
+
+    #[test]
+    fn import_lines() {
+        let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\n";
+        let found: Vec<String> = parse_lines(text).iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20", "I=\"open"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! Owns the evaluator: runs compiled rules over one event and returns the outcome.
+//!
+//! A rule's steps run in order; the first condition that fails ends the rule. All that is asked of the world goes through
+//! the [`Host`]. A bad value costs itself alone and leaves a diagnostic; nothing here ends an event.
+
+mod condition;
+mod effect;
+mod expand;
+mod outcome;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use bstr::BString;
+
+pub use self::effect::CODES;
+pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
+use super::compile::Compiled;
+use super::host::Host;
+use super::ir::{Condition, Rule, Step, StepKind, StringEscape, Subject};
+use super::trace::{Observer, Seen, Spot};
+use crate::diag::Place;
+use crate::properties::Properties;
+
+/// Runs the rules over an event.
+pub fn evaluate<H: Host, O: Observer>(
+    rules: &Compiled,
+    event: &EventFacts,
+    host: &mut H,
+    observer: &mut O,
+) -> Outcome {
+    let mut evaluation = Evaluation::new(event, host);
+    if O::EVERY_RULE {
+        for (at, rule) in rules.all() {
+            observer.rule(rule);
+            match rules.skip(at, event) {
+                Some(why) => observer.skipped(why),
+                None => evaluation.rule(at, rule, observer),
+            }
+        }
+    } else {
+        for (at, rule) in rules.candidates(event) {
+            observer.rule(rule);
+            evaluation.rule(at, rule, observer);
+        }
+    }
+    evaluation.out
+}
+
+/// The properties without the temporary ones (`.KEY`): what programs, listeners and the record get.
+pub fn lasting(properties: &Properties) -> Properties {
+    condition::lasting(properties)
+}
+
+/// One event on its way through the rules.
+struct Evaluation<'e, H> {
+    facts: &'e EventFacts,
+    host: &'e mut H,
+    out: Outcome,
+    /// The device that met the last group of conditions on the way up.
+    matched: Option<Spot>,
+    /// The output of the last program.
+    result: BString,
+    /// The number of the rule's `index`.
+    index: Option<u32>,
+    /// How the rule's links and properties are escaped.
+    escape: Option<StringEscape>,
+    /// The rule that runs.
+    rule: usize,
+    /// What rules have made final, and which rule it was.
+    fixed: Vec<(effect::Thing<'e>, usize)>,
+}
+
+impl<'e, H: Host> Evaluation<'e, H> {
+    fn new(facts: &'e EventFacts, host: &'e mut H) -> Self {
+        Self {
+            facts,
+            host,
+            out: Outcome { properties: facts.properties.clone(), ..Outcome::default() },
+            matched: None,
+            result: BString::default(),
+            index: None,
+            escape: None,
+            rule: 0,
+            fixed: Vec::new(),
+        }
+    }
+
+    fn rule<'r: 'e>(&mut self, at: usize, rule: &'r Rule, observer: &mut impl Observer) {
+        (self.rule, self.index, self.escape) = (at, None, None);
+        let mut steps = rule.steps.iter();
+        for step in steps.by_ref() {
+            if !self.step(step, observer) {
+                break;
+            }
+        }
+        self.look_on(steps, observer);
+    }
+
+    /// Shows the harmless conditions behind the one that failed to an observer that wants them.
+    fn look_on<'r, O: Observer>(&mut self, rest: impl Iterator<Item = &'r Step>, observer: &mut O) {
+        if !O::EVERY_RULE {
+            return;
+        }
+        for step in rest {
+            match &step.kind {
+                StepKind::When(Condition { subject: Subject::Program(_) | Subject::Import(_), .. }) => return,
+                StepKind::When(condition) => {
+                    self.test(&step.place, condition, &Spot::Event, Circumstance::LATE, observer);
+                }
+                StepKind::Parent(group) => {
+                    let found = self.climb(group, Circumstance::LATE_GROUP, observer);
+                    observer.parent(&step.place, found.as_ref());
+                }
+                StepKind::Do { .. } => {}
+            }
+        }
+    }
+
+    /// Runs one step; false ends the rule.
+    fn step<'r: 'e>(&mut self, step: &'r Step, observer: &mut impl Observer) -> bool {
+        match &step.kind {
+            StepKind::When(condition) => match self.act(&step.place, &condition.subject) {
+                None => self.test(&step.place, condition, &Spot::Event, Circumstance::PLAIN, observer),
+                Some(value) => {
+                    let passed = condition::holds(condition, &value);
+                    let seen = Circumstance::PLAIN.seen(&step.place, condition, &Spot::Event);
+                    observer.condition(&Seen { value: &value, passed, ..seen });
+                    passed
+                }
+            },
+            StepKind::Parent(group) => {
+                self.matched = self.climb(group, Circumstance::GROUP, observer);
+                observer.parent(&step.place, self.matched.as_ref());
+                self.matched.is_some()
+            }
+            StepKind::Do { effect, fixed } => {
+                let applied = self.apply(&step.place, effect, *fixed);
+                observer.effect(&step.place, effect, &applied);
+                true
+            }
+        }
+    }
+
+    /// The first device on the way up, the event's own first, that meets all conditions of a group.
+    fn climb(
+        &self,
+        group: &[(Place, Condition)],
+        how: Circumstance,
+        observer: &mut impl Observer,
+    ) -> Option<Spot> {
+        let mut spot = Spot::Event;
+        loop {
+            if group.iter().all(|(place, condition)| self.test(place, condition, &spot, how, observer)) {
+                return Some(spot);
+            }
+            spot = match &spot {
+                Spot::Event => Spot::Above(self.facts.device.as_ref()?.parent()?),
+                Spot::Above(device) => Spot::Above(device.parent()?),
+            };
+        }
+    }
+
+    fn test(
+        &self,
+        place: &Place,
+        condition: &Condition,
+        on: &Spot,
+        how: Circumstance,
+        observer: &mut impl Observer,
+    ) -> bool {
+        let value = self.value_of(&condition.subject, on);
+        let passed = condition::holds(condition, &value);
+        observer.condition(&Seen { value: &value, passed, ..how.seen(place, condition, on) });
+        passed
+    }
+}
+
+/// In which circumstances a condition is tested; for the observer only.
+#[derive(Debug, Clone, Copy)]
+struct Circumstance {
+    in_group: bool,
+    late: bool,
+}
+
+impl Circumstance {
+    const PLAIN: Self = Self { in_group: false, late: false };
+    const GROUP: Self = Self { in_group: true, late: false };
+    const LATE: Self = Self { in_group: false, late: true };
+    const LATE_GROUP: Self = Self { in_group: true, late: true };
+
+    fn seen<'a>(self, place: &'a Place, condition: &'a Condition, on: &'a Spot) -> Seen<'a> {
+        let Self { in_group, late } = self;
+        Seen { place, condition, on, value: &super::trace::Value::Absent, passed: false, in_group, late }
+    }
+}

@@ -1,0 +1,204 @@
+//! Owns the directory of records, one file for each device, named by its id.
+//!
+//! A file is written under a temporary name and renamed over, and not at all if it would say the same; so a reader sees
+//! a whole record and a `kill -9` leaves the old one. Nothing is forced to the medium: the directory is on a tmpfs.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::{io, os::fd::OwnedFd};
+
+use bstr::ByteSlice;
+use nix::errno::Errno;
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::record::{Problem, Record};
+use crate::ids::DeviceId;
+use crate::sys::fs::{Durability, list, open_dir, read_file, write_whole};
+
+/// Temporary names begin with this; no device id does.
+const TEMPORARY: &[u8] = b".#";
+/// No record is longer; udev's longest are about 10 KiB.
+const RECORD_MAX: usize = 1 << 20;
+
+/// A record could not be read, written or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("can't {doing} the record of {id}: {errno}")]
+pub struct RecordError {
+    /// `read`, `write`, `delete`.
+    pub doing: &'static str,
+    /// The device.
+    pub id: DeviceId,
+    /// What the kernel said. `EINVAL`: the id can't be a file name.
+    pub errno: Errno,
+}
+
+/// What [`RecordDir::write`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The file says something new.
+    Written,
+    /// It said so already.
+    Unchanged,
+}
+
+/// What [`RecordDir::list`] found.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Records that could be read, ordered by device.
+    pub records: Vec<(DeviceId, Record)>,
+    /// Lines that could not.
+    pub problems: Vec<(DeviceId, Problem)>,
+    /// Files that could not.
+    pub errors: Vec<RecordError>,
+}
+
+/// An open directory of records.
+#[derive(Debug)]
+pub struct RecordDir {
+    dir: OwnedFd,
+    temporaries: AtomicU64,
+}
+
+impl RecordDir {
+    /// Opens `dir`, making it and its parents where they are missing.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        Ok(Self { dir: open_dir(dir)?, temporaries: AtomicU64::new(0) })
+    }
+
+    /// The record of `id` and what could not be read of it; `None` if there is no file. An empty file is an empty record.
+    pub fn read(&self, id: &DeviceId) -> Result<Option<(Record, Vec<Problem>)>, RecordError> {
+        let name = file_name(id, "read")?;
+        match read_file(&self.dir, &name, RECORD_MAX) {
+            Ok(text) => Ok(Some(Record::parse(&text))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(RecordError { doing: "read", id: id.clone(), errno }),
+        }
+    }
+
+    /// Writes the record of `id` (mode 0644 less the umask).
+    pub fn write(&self, id: &DeviceId, record: &Record) -> Result<Written, RecordError> {
+        let name = file_name(id, "write")?;
+        let text = record.to_bytes();
+        if read_file(&self.dir, &name, text.len()).is_ok_and(|there| there == text) {
+            return Ok(Written::Unchanged);
+        }
+        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
+        // no longer than any id may be: the id itself is left out
+        let temporary = [TEMPORARY, format!("{}-{number}", std::process::id()).as_bytes()].concat();
+        let mode = Mode::from_bits_truncate(0o644);
+        write_whole(&self.dir, &name, &temporary, &text, mode, Durability::Running)
+            .map(|()| Written::Written)
+            .map_err(|errno| RecordError { doing: "write", id: id.clone(), errno })
+    }
+
+    /// Deletes the record of `id`; false if there was none.
+    pub fn delete(&self, id: &DeviceId) -> Result<bool, RecordError> {
+        let name = file_name(id, "delete")?;
+        match unlinkat(&self.dir, name.as_slice(), UnlinkatFlags::NoRemoveDir) {
+            Ok(()) => Ok(true),
+            Err(Errno::ENOENT) => Ok(false),
+            Err(errno) => Err(RecordError { doing: "delete", id: id.clone(), errno }),
+        }
+    }
+
+    /// All records. Files whose name is no device id are skipped.
+    pub fn list(&self) -> io::Result<Listing> {
+        let mut ids: Vec<DeviceId> =
+            list(&self.dir)?.iter().filter_map(|name| DeviceId::parse(name).ok()).collect();
+        ids.sort();
+        let mut out = Listing::default();
+        for id in ids {
+            match self.read(&id) {
+                Ok(Some((record, problems))) => {
+                    out.problems.extend(problems.into_iter().map(|problem| (id.clone(), problem)));
+                    out.records.push((id, record));
+                }
+                Ok(None) => {}
+                Err(error) => out.errors.push(error),
+            }
+        }
+        Ok(out)
+    }
+
+    /// Deletes what killed runs left under temporary names; returns how many files that were. Call it at start.
+    pub fn clean(&self) -> io::Result<usize> {
+        let names = list(&self.dir)?;
+        let left = names.iter().filter(|name| name.starts_with(TEMPORARY));
+        Ok(left
+            .filter(|name| unlinkat(&self.dir, name.as_bytes(), UnlinkatFlags::NoRemoveDir).is_ok())
+            .count())
+    }
+}
+
+fn file_name(id: &DeviceId, doing: &'static str) -> Result<Vec<u8>, RecordError> {
+    let name = id.to_bytes();
+    if name.contains(&b'/') || name.contains(&0) {
+        return Err(RecordError { doing, id: id.clone(), errno: Errno::EINVAL });
+    }
+    Ok(name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+    use crate::ids::LinkName;
+
+    fn id(text: &str) -> DeviceId {
+        DeviceId::parse(text.as_bytes()).unwrap()
+    }
+
+    fn record(priority: i32) -> Record {
+        Record { links: [LinkName::new(b"x").unwrap()].into(), priority, ..Record::default() }
+    }
+
+    #[test]
+    fn write_read_delete() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = RecordDir::open(&temp.path().join("nameplate/data")).unwrap();
+        let path = temp.path().join("nameplate/data/b8:1");
+        assert_eq!(dir.read(&id("b8:1")), Ok(None));
+        assert_eq!(dir.write(&id("b8:1"), &record(1)), Ok(Written::Written));
+        assert_eq!(std::fs::read(&path).unwrap(), b"S:x\nL:1\nV:1\n");
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        assert_eq!(dir.write(&id("b8:1"), &record(1)), Ok(Written::Unchanged));
+        assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
+        assert_eq!(dir.write(&id("b8:1"), &record(0)), Ok(Written::Written));
+        assert_eq!(dir.read(&id("b8:1")), Ok(Some((record(0), vec![]))));
+        assert_eq!((dir.delete(&id("b8:1")), dir.delete(&id("b8:1"))), (Ok(true), Ok(false)));
+    }
+
+    #[test]
+    fn bad_files_cost_themselves_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = RecordDir::open(temp.path()).unwrap();
+        let at = |name: &str| temp.path().join(name);
+        std::fs::write(at("+usb:1-1"), "S:../x\nI:7\nV:1\n").unwrap();
+        std::fs::write(at("n3"), "").unwrap();
+        std::fs::write(at("README"), "no device").unwrap();
+        std::fs::write(at(".#12-0"), "half a rec").unwrap();
+        std::fs::create_dir(at("b8:0")).unwrap();
+        symlink("/etc/passwd", at("c1:3")).unwrap();
+        let listing = dir.list().unwrap();
+        let ids: Vec<String> = listing.records.iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(ids, ["n3", "+usb:1-1"]);
+        assert_eq!(listing.records[1].1.init_usec, Some(7));
+        assert_eq!(listing.problems.iter().map(|(_, p)| p.line).collect::<Vec<_>>(), [1]);
+        assert_eq!(listing.errors.len(), 2);
+        assert_eq!((dir.clean().unwrap(), at(".#12-0").exists()), (1, false));
+    }
+
+    #[test]
+    fn ids_that_are_no_file_names() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = RecordDir::open(temp.path()).unwrap();
+        let bad = DeviceId::Named { subsystem: "../x".into(), name: "y".into() };
+        assert_eq!(dir.write(&bad, &record(0)).unwrap_err().errno, Errno::EINVAL);
+        let long = DeviceId::Named { subsystem: "x".repeat(300).into(), name: "y".into() };
+        assert_eq!(dir.write(&long, &record(0)).unwrap_err().errno, Errno::ENAMETOOLONG);
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
+}

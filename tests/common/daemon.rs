@@ -1,0 +1,223 @@
+//! The real daemon as a child: started in a directory of its own, asked through the real command line, stopped when dropped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// How long a test waits for something that should come at once. Only a failing test waits that long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running daemon with links below a directory of its own.
+pub struct Daemon {
+    child: Child,
+    world: World,
+}
+
+/// The directories that a daemon works in; they outlive it.
+pub struct World {
+    dir: tempfile::TempDir,
+    options: Vec<String>,
+}
+
+impl World {
+    /// A directory with these rule files.
+    pub fn new(rules: &[(&str, &str)]) -> Self {
+        let world = Self { dir: tempfile::tempdir().expect("temporary directory"), options: Vec::new() };
+        fs::create_dir(world.rules()).expect("rule directory");
+        fs::create_dir(world.links_dir()).expect("link directory");
+        for (name, text) in rules {
+            world.write_rule(name, text);
+        }
+        world
+    }
+
+    /// A configuration file that the daemon is started with.
+    #[must_use]
+    pub fn config(mut self, text: &str) -> Self {
+        let path = self.dir.path().join("nameplate.toml");
+        fs::write(&path, text).expect("configuration");
+        self.options = vec!["--config".into(), path.to_string_lossy().into_owned()];
+        self
+    }
+
+    /// Where rule files are.
+    pub fn rules(&self) -> PathBuf {
+        self.dir.path().join("rules.d")
+    }
+
+    /// Where links are made.
+    pub fn links_dir(&self) -> PathBuf {
+        self.dir.path().join("dev")
+    }
+
+    /// Any other path in the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a rule file whole: beside it first, then renamed.
+    pub fn write_rule(&self, name: &str, text: &str) {
+        let beside = self.dir.path().join(name);
+        fs::write(&beside, text).expect("rule file");
+        fs::rename(&beside, self.rules().join(name)).expect("rule file");
+    }
+
+    /// All links below the link directory with their targets.
+    pub fn links(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        collect(&self.links_dir(), "", &mut found);
+        found
+    }
+
+    /// A command line on this world.
+    pub fn command(&self, verb: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nameplate"));
+        command.arg(verb).arg("--rules").arg(self.rules()).arg("--link-dir").arg(self.links_dir());
+        command.args(&self.options).args(arguments).env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs a verb to its end.
+    pub fn run(&self, verb: &str, arguments: &[&str]) -> Output {
+        self.command(verb, arguments).stdin(Stdio::null()).output().expect("nameplate")
+    }
+
+    /// Runs a verb that has to succeed; its output.
+    pub fn ask(&self, verb: &str, arguments: &[&str]) -> String {
+        let output = self.run(verb, arguments);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "nameplate {verb} {arguments:?}: {}\n{out}\n{err}", output.status);
+        out.into_owned()
+    }
+
+    /// Runs a verb with `--json`; the object.
+    pub fn json(&self, verb: &str, arguments: &[&str]) -> serde_json::Value {
+        let text = self.ask(verb, &[&["--json"], arguments].concat());
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{verb}: {e} in {text}"))
+    }
+
+    /// Waits until the daemon has handled every event that there has been.
+    pub fn settle(&self) {
+        self.ask("settle", &["--timeout", "120"]);
+    }
+
+    /// Starts a daemon and waits until it says that it is ready.
+    pub fn start(self) -> Daemon {
+        let socket = self.dir.path().join("notify");
+        let _old = fs::remove_file(&socket);
+        let notify = UnixDatagram::bind(&socket).expect("notification socket");
+        notify.set_read_timeout(Some(PATIENCE)).expect("time-out");
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("log");
+        let child = self
+            .command("daemon", &[])
+            .env("NOTIFY_SOCKET", &socket)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("nameplate daemon");
+        let daemon = Daemon { child, world: self };
+        daemon.wait_ready(&notify);
+        daemon
+    }
+}
+
+impl Daemon {
+    fn wait_ready(&self, notify: &UnixDatagram) {
+        let mut buffer = [0; 4096];
+        loop {
+            match notify.recv(&mut buffer) {
+                Ok(len) if String::from_utf8_lossy(&buffer[..len]).lines().any(|l| l == "READY=1") => return,
+                Ok(_) => {}
+                Err(error) => panic!("the daemon did not get ready: {error}\n{}", self.log()),
+            }
+        }
+    }
+
+    /// What the daemon wrote to its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.world.path("log")).unwrap_or_default()
+    }
+
+    /// The daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills the daemon without a word; its directories remain.
+    pub fn kill(mut self) -> World {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+        self.take_world()
+    }
+
+    /// Asks the daemon to stop and waits for it; its directories remain.
+    pub fn stop(mut self) -> World {
+        self.terminate();
+        let status = self.child.wait().expect("wait");
+        assert!(status.success(), "the daemon ended with {status}\n{}", self.log());
+        self.take_world()
+    }
+
+    fn terminate(&self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("pid"));
+        let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
+    }
+
+    fn take_world(&mut self) -> World {
+        let empty = World { dir: tempfile::tempdir().expect("temporary directory"), options: Vec::new() };
+        std::mem::replace(&mut self.world, empty)
+    }
+}
+
+impl std::ops::Deref for Daemon {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _gone = self.child.kill();
+            let _status = self.child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- log of the daemon ---\n{}", self.log());
+        }
+    }
+}
+
+fn collect(dir: &Path, below: &str, found: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            // the daemon's own state is not a link
+            Ok(kind) if kind.is_dir() && name != ".nameplate" => {
+                collect(&entry.path(), &format!("{name}/"), found)
+            }
+            Ok(kind) if kind.is_symlink() => {
+                let target = fs::read_link(entry.path()).map(|t| t.to_string_lossy().into_owned());
+                found.insert(name, target.unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Waits until `done` gives something. For what has no barrier of its own (a process that ends, a file watch).
+pub fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(std::time::Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

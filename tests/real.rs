@@ -1,0 +1,67 @@
+//! The daemon against real devices of the running kernel: loop, zram, tun and veth devices that come, change, get other
+//! names and go. Needs root; says `skipped` otherwise.
+
+// helpers of tests may panic like the tests that call them
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
+mod common;
+
+#[path = "real/claims.rs"]
+mod claims;
+#[path = "real/crash.rs"]
+mod crash;
+#[path = "real/hotplug.rs"]
+mod hotplug;
+#[path = "real/live_rules.rs"]
+mod live_rules;
+#[path = "real/overrun.rs"]
+mod overrun;
+#[path = "real/start.rs"]
+mod start;
+
+use std::collections::BTreeMap;
+
+#[path = "common/daemon.rs"]
+mod daemon;
+#[path = "common/devices.rs"]
+#[allow(dead_code)] // shared with the benchmark
+mod devices;
+
+/// Ends the test early, counted as skipped, where devices can't be made.
+macro_rules! need_devices {
+    () => {
+        if !nix::unistd::geteuid().is_root() {
+            return crate::common::skip("making devices needs root");
+        }
+        if !std::path::Path::new("/dev/loop-control").exists() {
+            return crate::common::skip("no loop driver: modprobe loop");
+        }
+    };
+}
+pub(crate) use need_devices;
+
+/// A rule that gives each loop device of `first..first + 10_000` two names, where `first` is a multiple of 10,000.
+fn loop_rule(first: i32) -> String {
+    let thousands = first / 10_000;
+    format!(
+        "[[rule]]\nmatch = {{ subsystem = \"block\", kernel = \"loop{thousands}[0-9][0-9][0-9][0-9]\" }}\n\
+         link = [\"by-kernel/$kernel\", \"by-number/$major-$minor\"]\n"
+    )
+}
+
+/// The links that [`loop_rule`] makes for these numbers.
+fn loop_links(numbers: impl IntoIterator<Item = i32>) -> BTreeMap<String, String> {
+    numbers
+        .into_iter()
+        .flat_map(|n| {
+            let node = format!("/dev/loop{n}");
+            [(format!("by-kernel/loop{n}"), node.clone()), (format!("by-number/7-{n}"), node)]
+        })
+        .collect()
+}
