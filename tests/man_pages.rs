@@ -1,5 +1,7 @@
 //! The pages of the manual that are written by hand speak of every key and every diagnostic that there is.
 
+#![cfg(test)]
+
 use std::fs;
 
 use nameplate::config::KEYS;
