@@ -3,6 +3,7 @@
 //! The client knows only the socket of the running system, and a log is set up once in a process. So each case runs again
 //! as a child with a mount namespace of its own, an empty directory in place of /run, and a socket there that stands in for
 //! the journal. Needs root; says `skipped` otherwise.
+#![cfg(test)]
 #![cfg(feature = "journal")]
 
 mod common;

@@ -4,6 +4,8 @@
 //! Reads text with a small scanner (comments and literals taken apart) and never compiles anything, so that a module
 //! behind a feature is checked too.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -62,6 +64,8 @@ struct Source {
     path: String,
     text: String,
     scanned: Scanned,
+    /// Compiled for tests only.
+    for_tests: bool,
 }
 
 /// A file's text taken apart; offsets are those of the text.
@@ -74,7 +78,7 @@ struct Scanned {
 
 impl Source {
     fn new(path: &str, text: &str) -> Self {
-        Self { path: path.into(), text: text.into(), scanned: scan(text) }
+        Self { path: path.into(), text: text.into(), scanned: scan(text), for_tests: false }
     }
 
     /// The module's path: `rules/toml/model.rs` is `rules toml model`, `rules/mod.rs` is `rules`, `lib.rs` is empty.
@@ -92,8 +96,16 @@ impl Source {
         format!("src/{}:{line}", self.path)
     }
 
-    fn is_test_file(&self) -> bool {
-        self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
+    /// The modules that it declares for tests only, as their files are called: `a/b.rs` and `a/b/mod.rs`.
+    fn test_modules(&self) -> Vec<String> {
+        let code = &self.scanned.code;
+        let folder = self.module().join("/");
+        test_spans(code)
+            .into_iter()
+            .filter_map(|span| code[span].split_once("mod ").map(|(_, rest)| identifier(rest)))
+            .flat_map(|name| [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")])
+            .map(|path| path.trim_start_matches('/').to_owned())
+            .collect()
     }
 }
 
@@ -156,13 +168,22 @@ fn sources() -> Vec<Source> {
     rust_files(&root, &mut paths);
     paths.sort();
     assert!(!paths.is_empty(), "no sources below {}", root.display());
-    paths
+    let mut sources: Vec<Source> = paths
         .iter()
         .map(|path| {
             let relative = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
             Source::new(&relative, &fs::read_to_string(path).unwrap())
         })
-        .collect()
+        .collect();
+    mark_tests(&mut sources);
+    sources
+}
+
+fn mark_tests(sources: &mut [Source]) {
+    let for_tests: BTreeSet<String> = sources.iter().flat_map(Source::test_modules).collect();
+    for source in sources {
+        source.for_tests = for_tests.contains(&source.path);
+    }
 }
 
 fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
@@ -189,7 +210,7 @@ fn uses_of_higher_levels(source: &Source) -> Vec<String> {
     let tests = test_spans(&source.scanned.code);
     for (offset, used) in used_modules(&source.scanned.code, module.len()) {
         let allowed = used == *own || level(&used).is_none_or(|used| used < own_level);
-        if !allowed && !source.is_test_file() && !tests.iter().any(|span| span.contains(&offset)) {
+        if !allowed && !source.for_tests && !tests.iter().any(|span| span.contains(&offset)) {
             let line = source.place(offset);
             findings.push(format!("{line}: `{own}` uses `{used}`, which is not below it"));
         }
@@ -258,7 +279,7 @@ fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn system_paths(source: &Source) -> Vec<String> {
-    if source.path == "roots.rs" || source.is_test_file() {
+    if source.path == "roots.rs" || source.for_tests {
         return vec![];
     }
     let tests = test_spans(&source.scanned.code);
@@ -454,6 +475,22 @@ mod the_checks_themselves {
         }
         assert_eq!(system_paths(&Source::new("ids.rs", r#"(b"/dev/", b"/dev/sda")"#)).len(), 1);
         assert_eq!(system_paths(&Source::new("sys/fd.rs", r#""/proc/self/fd/3""#)).len(), 0);
-        assert_eq!(system_paths(&Source::new("device/tests.rs", r#""/proc/1""#)).len(), 0);
+    }
+
+    #[test]
+    fn files_for_tests_are_free() {
+        let mut sources = [
+            ("rules/eval/mod.rs", "mod a;\n#[cfg(test)]\npub(crate) mod testing;\n#[cfg(test)]\nmod tests;"),
+            ("rules/eval/testing.rs", "open(\"/proc/1\"); use crate::cli;"),
+            ("rules/eval/tests/mod.rs", "open(\"/proc/1\")"),
+            ("rules/eval/a.rs", "open(\"/proc/1\")"),
+            ("rules/testing.rs", "use crate::cli;"),
+        ]
+        .map(|(path, text)| Source::new(path, text));
+        mark_tests(&mut sources);
+        let found =
+            |check: fn(&Source) -> Vec<String>| sources.iter().map(|s| check(s).len()).collect::<Vec<_>>();
+        assert_eq!(found(system_paths), [0, 0, 0, 1, 0]);
+        assert_eq!(found(uses_of_higher_levels), [0, 0, 0, 0, 1]);
     }
 }

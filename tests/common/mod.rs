@@ -1,6 +1,7 @@
 //! What the integration tests share: saying that a test can't run here.
 //!
 //! Each test program takes the parts it needs, so an unused part is no mistake.
+#![cfg(test)]
 #![allow(dead_code)]
 
 use std::fs::OpenOptions;
