@@ -9,8 +9,8 @@ use crate::device::Device;
 
 impl Context<'_> {
     /// The attribute without newlines at its end; `None` if it can't be read.
-    pub(super) fn attribute(&self, device: &Device, name: &str) -> Option<BString> {
-        let raw = self.reader.attribute(device, name.as_bytes())?;
+    pub(super) fn attribute(&self, device: &Device, name: impl AsRef<[u8]>) -> Option<BString> {
+        let raw = self.reader.attribute(device, name.as_ref())?;
         Some(raw.trim_end_with(|c| matches!(c, '\n' | '\r')).into())
     }
 

@@ -1,8 +1,8 @@
 //! Owns the part of a path that SCSI gives, which is told by the transport below the SCSI host: fibre channel, SAS, iSCSI,
 //! ATA, Hyper-V, FireWire, or a host of no known kind.
 //!
-//! Transports have no bus of their own in sysfs: a component of the devpath tells which one it is, and a class device of the same
-//! name holds its attributes.
+//! Transports have no bus of their own in sysfs: a component of the devpath tells which one it is, and a class device below that
+//! component, of the same name, holds its attributes.
 
 use bstr::{BString, ByteSlice};
 
@@ -88,44 +88,48 @@ fn with_lun(device: &Device, parts: &[&[u8]]) -> Option<BString> {
 
 fn fibre_channel(context: &Context<'_>, device: &Device) -> Option<BString> {
     let target = context.ancestor(device, "scsi", "scsi_target")?;
-    let transport = context.reader.find(b"fc_transport", &target.sysname())?;
-    with_lun(device, &[b"fc-", &context.attribute(&transport, "port_name")?])
+    with_lun(device, &[b"fc-", &class_attribute(context, &target, "fc_transport", "port_name")?])
 }
 
 fn sas(context: &Context<'_>, device: &Device) -> Option<BString> {
-    let end = context.ancestor(device, "scsi", "scsi_target")?.parent()?;
-    let end_device = context.reader.find(b"sas_device", &end.sysname())?;
-    let port = end.parent()?;
-    let phys = context.attribute(&context.reader.find(b"sas_port", &port.sysname())?, "num_phys")?;
-    if phys != "1" {
+    let of_class = |device: &Device, name| class_attribute(context, device, "sas_device", name);
+    let end_device = context.ancestor(device, "scsi", "scsi_target")?.parent()?;
+    let port = end_device.parent()?;
+    if class_attribute(context, &port, "sas_port", "num_phys")? != "1" {
         // a wide port: no single phy to name, the address has to do
-        return with_lun(device, &[b"sas-", &context.attribute(&end_device, "sas_address")?]);
+        return with_lun(device, &[b"sas-", &of_class(&end_device, "sas_address")?]);
     }
-    let phy = context.attribute(&end_device, "phy_identifier")?;
-    match context.reader.find(b"sas_device", &port.parent()?.sysname()) {
-        Some(expander) => {
-            let address = context.attribute(&expander, "sas_address")?;
-            with_lun(device, &[b"sas-exp", &address, b"-phy", &phy])
-        }
+    let phy = of_class(&end_device, "phy_identifier")?;
+    match of_class(&port.parent()?, "sas_address") {
+        Some(expander) => with_lun(device, &[b"sas-exp", &expander, b"-phy", &phy]),
         None => with_lun(device, &[b"sas-phy", &phy]),
     }
 }
 
 fn iscsi(context: &Context<'_>, device: &Device) -> Option<BString> {
-    let session = device.chain().skip(1).find(|d| d.sysname().starts_with(b"session"))?.sysname();
-    let target = context.attribute(&context.reader.find(b"iscsi_session", &session)?, "targetname")?;
-    let connection = bstr::concat([b"connection", sysnum(&session), b":0"]);
-    let connection = context.reader.find(b"iscsi_connection", &connection)?;
-    let address = context.attribute(&connection, "persistent_address")?;
-    let port = context.attribute(&connection, "persistent_port")?;
+    let session = device.chain().skip(1).find(|d| d.sysname().starts_with(b"session"))?;
+    let target = class_attribute(context, &session, "iscsi_session", "targetname")?;
+    let name = session.sysname();
+    let connection = format!("connection{}:0", sysnum(&name).as_bstr());
+    let of_connection = |attribute| {
+        context.attribute(&session, format!("{connection}/iscsi_connection/{connection}/{attribute}"))
+    };
+    let (address, port) = (of_connection("persistent_address")?, of_connection("persistent_port")?);
     with_lun(device, &[b"ip-", &address, b":", &port, b"-iscsi-", &target])
+}
+
+/// An attribute of the class device that a transport keeps below `device`, under the same name.
+fn class_attribute(context: &Context<'_>, device: &Device, class: &str, attribute: &str) -> Option<BString> {
+    let devpath = device.devpath();
+    let name = bstr::concat([class.as_bytes(), b"/", devpath.last(), b"/", attribute.as_bytes()]);
+    context.attribute(device, name)
 }
 
 /// `ata-PORT.TARGET`, behind a port multiplier `ata-PORT.CHANNEL.0`.
 fn ata(context: &Context<'_>, device: &Device, path: &mut Path) -> Option<Device> {
     let address = ScsiAddress::parse(&device.sysname())?;
     let port = context.ancestor(device, "scsi", "scsi_host")?.parent()?;
-    let number = context.attribute(&context.reader.find(b"ata_port", &port.sysname())?, "port_no")?;
+    let number = class_attribute(context, &port, "ata_port", "port_no")?;
     let old = labelled("ata", &number);
     let tail = match address {
         ScsiAddress { channel: 0, target, .. } => format!(".{target}"),
