@@ -90,6 +90,15 @@ impl Context {
         }
     }
 
+    /// The directory for what has to outlive a power-off: the numbers of `index`. With a link directory of the user's own
+    /// it is in there too.
+    pub fn state_dir(&self) -> PathBuf {
+        match &self.own_link_dir {
+            Some(dir) => dir.join(".nameplate/state"),
+            None => self.roots.state(),
+        }
+    }
+
     /// The control socket.
     pub fn control_socket(&self) -> PathBuf {
         socket_path(&self.run_dir())
