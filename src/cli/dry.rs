@@ -64,7 +64,8 @@ fn account_files(roots: &Roots) -> Option<AccountFiles> {
     if *roots == Roots::system() {
         return None;
     }
-    let text = |name| std::fs::read(roots.etc.join(name)).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
+    let text =
+        |name| std::fs::read(roots.etc.join(name)).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
     let (passwd, group) = (text("passwd"), text("group"));
     (passwd.is_some() || group.is_some())
         .then(|| AccountFiles::parse(&passwd.unwrap_or_default(), &group.unwrap_or_default()))
