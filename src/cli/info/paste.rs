@@ -23,12 +23,14 @@ const TELLING: [&str; 12] = [
 /// Longer values are shown with their beginning only, and no pattern is made of them.
 const VALUE_MAX: usize = 100;
 
-/// The keys of a device, one a line; a value that can't be a pattern is left out.
+/// The keys of a device, one a line; a value that can't be a pattern is left out, and power management.
 pub(super) fn keys(level: &Level) -> Vec<String> {
     let mut out = vec![format!("kernel = {}", value(&level.kernel))];
     out.extend(level.subsystem.iter().map(|name| format!("subsystem = {}", value(name))));
     out.extend(level.driver.iter().map(|name| format!("driver = {}", value(name))));
-    let attributes = level.attributes.iter().filter(|(_, found)| can_be_matched(found));
+    // Power management is the same few values on every device: nothing to know one by.
+    let own = level.attributes.iter().filter(|(name, _)| !name.starts_with("power/"));
+    let attributes = own.filter(|(_, found)| can_be_matched(found));
     out.extend(attributes.map(|(name, found)| format!("{} = {}", key(name), value(found))));
     out
 }
