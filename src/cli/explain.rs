@@ -79,7 +79,7 @@ struct Explanation<'p> {
     plan: &'p Plan,
     /// The rules that were asked for; else those that nearly matched.
     rules: Vec<RuleView>,
-    /// Mistakes in the rule files: what they are in is not in force.
+    /// Mistakes in the rule files: what they concern is not in force.
     mistakes: Vec<&'p Diagnostic>,
 }
 
@@ -254,7 +254,7 @@ fn show_all(
         writeln!(
             out,
             "\n{}",
-            style.paint(Ink::Red, "Mistakes in the rule files (what they are in is not in force):")
+            style.paint(Ink::Red, "Mistakes in the rule files (what they concern is not in force):")
         )?;
     }
     explanation.mistakes.iter().try_for_each(|mistake| writeln!(out, "  {}", shown(&mistake.to_string())))

@@ -37,6 +37,7 @@ fn asked(condition: &ConditionView) -> String {
 
 fn found(condition: &ConditionView) -> String {
     match &condition.value {
+        Some(value) if condition.runs => shown(value),
         Some(value) => format!("found \"{}\"", shown(value)),
         None => "there is none".into(),
     }

@@ -44,6 +44,9 @@ pub(super) struct ConditionView {
     pub(super) subject: String,
     /// What it has to be, as `is "A*"`.
     pub(super) pattern: String,
+    /// A program or an import: `value` is its success, or why it has none.
+    #[serde(skip)]
+    pub(super) runs: bool,
     /// What was found.
     pub(super) value: Option<String>,
     /// On which device.
@@ -144,13 +147,19 @@ fn condition(tested: &Tested, first: Option<&Tested>, devpath: &str) -> Conditio
         from: tested.place.to_string(),
         line: tested.place.line,
         subject: tested.subject.clone(),
-        pattern: tested.wanted.clone(),
+        pattern: if runs(tested) { "succeeds".into() } else { tested.wanted.clone() },
+        runs: runs(tested),
         value: tested.found.as_ref().map(|found| found.to_str_lossy().into_owned()),
         device: device(&tested.on, devpath),
         passed: tested.passed,
         first_failed: first.is_some_and(|first| std::ptr::eq(first, tested)),
         late: tested.late,
     }
+}
+
+/// Programs and imports are conditions too: that they succeed.
+fn runs(tested: &Tested) -> bool {
+    tested.wanted == "exists" && ["import ", "program "].iter().any(|word| tested.subject.starts_with(word))
 }
 
 fn device(on: &On, devpath: &str) -> String {
