@@ -20,7 +20,7 @@ use crate::rules::ir::Rule;
 use crate::rules::trace::Trace;
 use crate::store::index::Indexes;
 use crate::store::record::Record;
-use select::NoRule;
+use select::Missing;
 use view::RuleView;
 
 /// Say why a rule or a link does (not) apply to a device
@@ -177,15 +177,15 @@ fn asked(
     Ok(nearly.map(|((at, _), _)| at).take(NEARLY_MAX).collect())
 }
 
-fn no_rule(rules: &Rules, place: &RulePlace, why: &NoRule<'_>) -> Failure {
+fn no_rule(rules: &Rules, place: &RulePlace, why: &Missing<'_>) -> Failure {
     let (file, line) = (place.file.display(), place.line);
     Failure::Usage(match why {
-        NoRule::NoFile => {
+        Missing::File => {
             let files = rules.loaded.files.iter().map(|file| format!("\n  {}", file.source.path.display()));
             format!("no rule file `{file}` is in force; there are:{}", files.collect::<String>())
         }
-        NoRule::NoRule => format!("no rule is at {file}:{line}"),
-        NoRule::LeftOut(mistakes) => {
+        Missing::Rule => format!("no rule is at {file}:{line}"),
+        Missing::LeftOut(mistakes) => {
             let mistakes = mistakes.iter().map(|mistake| format!("\n  {mistake}"));
             format!("the rule at {file}:{line} is not in force:{}", mistakes.collect::<String>())
         }

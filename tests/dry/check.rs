@@ -46,8 +46,8 @@ fn each_expectation_can_fail() {
         machine.write("50-gps.toml", &format!("{GPS_RULE}{}", test(GPS, expectation)));
         let ended = machine.run(&["check", &file]);
         ended.shows(1, &["error[test-failed]: test failed: ", message, "not good: ", "0 of 1 test passed"]);
-        let line = 12 + expectation.lines().count();
-        ended.shows(1, &[&format!("{file}:{line}:1\n"), "says why"]);
+        let line = 13 + expectation.lines().count();
+        ended.shows(1, &[&format!("{file}:{line}:"), "says why"]);
     }
 }
 

@@ -103,7 +103,7 @@ fn the_tree() {
     let port = format!("{HOST}/1-2/1-2:1.0/ttyUSB0");
     assert_eq!(order, [GPS, &port, &format!("{HOST}/1-2/1-2:1.0"), &format!("{HOST}/1-2")]);
     let all = machine.on_recording(&["tree", "--power-off-order"]).out;
-    assert_eq!(all.lines().count(), 20);
+    assert_eq!(all.lines().count(), 19);
     assert!(all.ends_with("/devices/pci0000:00\n"), "{all}");
 }
 

@@ -10,13 +10,13 @@ use nameplate::recording::Recording;
 use serde_json::Value;
 
 /// Where the devices are plugged in.
-pub const HOST: &str = "/devices/pci0000:00/0000:00:14.0/usb1";
+pub(crate) const HOST: &str = "/devices/pci0000:00/0000:00:14.0/usb1";
 
-pub const GPS: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/ttyUSB0/tty/ttyUSB0";
-pub const LEFT: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-3/1-3:1.0/ttyUSB1/tty/ttyUSB1";
-pub const RIGHT: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-4/1-4:1.0/ttyUSB2/tty/ttyUSB2";
-pub const VIDEO: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-5/1-5:1.0/video4linux/video0";
-pub const METADATA: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-5/1-5:1.0/video4linux/video1";
+pub(crate) const GPS: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/ttyUSB0/tty/ttyUSB0";
+pub(crate) const LEFT: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-3/1-3:1.0/ttyUSB1/tty/ttyUSB1";
+pub(crate) const RIGHT: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-4/1-4:1.0/ttyUSB2/tty/ttyUSB2";
+pub(crate) const VIDEO: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-5/1-5:1.0/video4linux/video0";
+pub(crate) const METADATA: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-5/1-5:1.0/video4linux/video1";
 
 /// The recording's text, in umockdev's form.
 fn recording() -> String {
@@ -72,20 +72,20 @@ fn serial_port(device: &str, number: u32) -> String {
 
 /// A program's end; a failed assertion shows all of it.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Fails unless the program ended so, and its output has all of these texts.
     #[track_caller]
-    pub fn shows(&self, code: i32, texts: &[&str]) {
+    pub(crate) fn shows(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
         for text in texts {
             assert!(self.out.contains(text), "{text:?} is not in\n{}\n{}", self.out, self.err);
@@ -94,13 +94,13 @@ impl Ended {
 }
 
 /// A directory with the recording, the tree below `root`, and rules. Gone with its value.
-pub struct Machine {
+pub(crate) struct Machine {
     dir: tempfile::TempDir,
 }
 
 impl Machine {
     /// With these rule files in the tree's `/etc`.
-    pub fn new(rules: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(rules: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Others have to get in: the program may run as another user.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -116,36 +116,36 @@ impl Machine {
         machine
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// The program on the tree below the root.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nameplate"));
         command.arg("--root").arg(self.path("root")).args(arguments).stdin(Stdio::null());
         command.env_remove("NO_COLOR");
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         ended(&mut self.command(arguments))
     }
 
     /// The program on the recording; rules and accounts are those of the tree.
-    pub fn on_recording(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn on_recording(&self, arguments: &[&str]) -> Ended {
         let mut command = self.command(arguments);
         ended(command.arg("--recording").arg(self.path("recordings/usb.umockdev")))
     }
 
     /// As a user who owns nothing. The program is copied: the build directory may be closed to others.
-    pub fn as_nobody(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn as_nobody(&self, arguments: &[&str]) -> Ended {
         let copy = self.path("nameplate");
         if !copy.exists() {
             fs::copy(env!("CARGO_BIN_EXE_nameplate"), &copy).unwrap();
@@ -156,7 +156,7 @@ impl Machine {
     }
 
     /// Everything below the directory: what a look must not change.
-    pub fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn everything(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut out = Vec::new();
         collect(self.dir.path(), &mut out);
         out.sort();

@@ -72,7 +72,7 @@ impl<'r> Runner<'r> {
         let recording = dir.join(&test.device.value);
         let failures = match self.plan(test, &recording) {
             Ok(plan) => compare(test, &plan, &recording),
-            Err(failed) => vec![failed],
+            Err(failed) => vec![*failed],
         };
         TestResult {
             from: test.place.clone(),
@@ -84,28 +84,25 @@ impl<'r> Runner<'r> {
         }
     }
 
-    fn plan(&mut self, test: &RuleTest, recording: &Path) -> Result<Plan, Failed> {
+    fn plan(&mut self, test: &RuleTest, recording: &Path) -> Result<Plan, Box<Failed>> {
         let machine = self.machines.entry(recording.into()).or_insert_with(|| {
             let machine = Machine::recorded(recording).map_err(|error| error.to_string())?;
             machine.tree().walk();
             Ok(machine)
         });
-        let failed = |from: &Place, key: &str, expected: &str, got: String| Failed {
-            from: from.clone(),
-            key: key.into(),
-            expected: expected.into(),
-            got,
+        let machine = machine.as_ref().map_err(|error| Failed {
+            from: test.device.place.clone(),
+            key: "device".into(),
+            expected: "a recording that can be read".into(),
+            got: error.clone(),
             hint: None,
-        };
-        let machine = machine.as_ref().map_err(|error| {
-            failed(&test.device.place, "device", "a recording that can be read", error.clone())
         })?;
-        let device = machine.tree().get(&test.path.value).ok_or_else(|| {
-            let got = format!("none of that path in {}", recording.display());
-            Failed {
-                hint: Some(format!("nameplate tree --recording {} shows them", recording.display())),
-                ..failed(&test.path.place, "path", "a device of the recording", got)
-            }
+        let device = machine.tree().get(&test.path.value).ok_or_else(|| Failed {
+            from: test.path.place.clone(),
+            key: "path".into(),
+            expected: "a device of the recording".into(),
+            got: "none of that path".into(),
+            hint: Some(format!("nameplate tree --recording {} shows them", recording.display())),
         })?;
         let numbers = NoNumbersYet::default();
         let means = Means { roots: self.roots, programs: &SkippedPrograms, numbers: &numbers };

@@ -8,8 +8,7 @@ use bstr::ByteSlice;
 
 use crate::cli::context::Context;
 use crate::cli::device_arg::DeviceArgError;
-use crate::device::{Source, Tree};
-use crate::ids::{DevPath, DeviceId};
+use crate::ids::{DevNum, DevPath, DeviceId, NodeKind};
 use crate::recording::{RecordedDevice, Recording};
 
 /// The device of the recording that an argument names.
@@ -84,8 +83,24 @@ fn by_node(recording: &Recording, name: &[u8]) -> Option<DevPath> {
     found.map(|device| device.path.clone())
 }
 
+/// As on a machine `+usb:1-2` finds a device that has a node too, and so another id.
 fn by_id(recording: &Recording, id: &DeviceId) -> Option<DevPath> {
-    let tree = Tree::new(Source::Recording(recording.clone()));
-    tree.walk();
-    tree.by_id(id).map(|device| device.devpath())
+    let says = |device: &RecordedDevice, key: &str, number: u32| {
+        device.kernel.get(key).is_some_and(|value| value.as_bytes() == number.to_string().as_bytes())
+    };
+    let is_it = |device: &&RecordedDevice| match id {
+        DeviceId::Node(DevNum { kind, major, minor }) => {
+            let is_block = device.subsystem.as_ref().is_some_and(|name| name == "block");
+            is_block == (*kind == NodeKind::Block)
+                && says(device, "MAJOR", *major)
+                && says(device, "MINOR", *minor)
+        }
+        DeviceId::Net(index) => {
+            device.kernel.get("IFINDEX").is_some_and(|value| value.as_bytes() == index.to_string().as_bytes())
+        }
+        DeviceId::Named { subsystem, name } => {
+            device.subsystem.as_ref() == Some(subsystem) && device.path.last() == name.replace(b"/", b"!")
+        }
+    };
+    recording.devices().find(is_it).map(|device| device.path.clone())
 }

@@ -71,7 +71,7 @@ impl ProgramRunner for Programs {
             End::NotStarted(errno) => Some(format!("can't be started: {errno}")),
             End::Lost(errno) => Some(format!("how it ended is not known: {errno}")),
         };
-        let failure = failure.map(|what| match finished.stderr.trim().lines().last() {
+        let failure = failure.map(|what| match finished.stderr.trim().lines().next_back() {
             Some(line) => format!("{what}: {}", line.as_bstr()),
             None => what,
         });

@@ -14,11 +14,11 @@ use crate::text::{Case, Pattern};
 
 /// Why no rule is at a place.
 #[derive(Debug)]
-pub(super) enum NoRule<'r> {
+pub(super) enum Missing<'r> {
     /// No file of that name is in force.
-    NoFile,
+    File,
     /// The file has no rule there.
-    NoRule,
+    Rule,
     /// The rule there has mistakes and is not in force.
     LeftOut(Vec<&'r Diagnostic>),
 }
@@ -53,11 +53,11 @@ fn could_become(template: &Template, link: &[u8]) -> bool {
 }
 
 /// The number of the rule at a place: the one whose `[[rule]]` is nearest above the line.
-pub(super) fn at_place<'r>(rules: &'r Rules, place: &RulePlace) -> Result<usize, NoRule<'r>> {
+pub(super) fn at_place<'r>(rules: &'r Rules, place: &RulePlace) -> Result<usize, Missing<'r>> {
     let absolute = std::path::absolute(&place.file).unwrap_or_else(|_| place.file.clone());
     let is_it = |path: &Path| path == absolute || path.ends_with(&place.file);
     let mut files = rules.loaded.files.iter().map(|file| &file.source);
-    let source = files.find(|source| is_it(&source.path)).ok_or(NoRule::NoFile)?;
+    let source = files.find(|source| is_it(&source.path)).ok_or(Missing::File)?;
     let headers = source.text.lines().zip(1u32..).filter(|(text, _)| text.trim_start().starts_with("[["));
     let (above, below): (Vec<u32>, Vec<u32>) =
         headers.map(|(_, line)| line).partition(|line| *line <= place.line);
@@ -72,7 +72,7 @@ pub(super) fn at_place<'r>(rules: &'r Rules, place: &RulePlace) -> Result<usize,
     let mistakes = rules.loaded.diagnostics.iter();
     let mistakes: Vec<&Diagnostic> =
         mistakes.filter(|d| d.place.file.path == source.path && inside(d.place.line)).collect();
-    Err(if mistakes.is_empty() { NoRule::NoRule } else { NoRule::LeftOut(mistakes) })
+    Err(if mistakes.is_empty() { Missing::Rule } else { Missing::LeftOut(mistakes) })
 }
 
 /// The one condition that kept a rule from applying, if all others hold. Rules for other subsystems and other actions
