@@ -1,22 +1,108 @@
 //! `nameplate check`: the rule files: are they right, and do their tests pass.
 
-use std::io::Write;
+mod expect;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
 
 use super::context::Context;
+use super::dry::{Rules, with_known};
 use super::exit::{Exit, Failure};
+use super::output::{self, Ink, Style};
+use crate::diag::{self, Diagnostic, Severity};
+use crate::rules::lint::lint;
+use crate::rules::load::{Loaded, load, load_files};
+use crate::rules::toml::Known;
+use expect::{Failed, Runner, TestResult};
 
 /// Check rule files and run the tests in them
 ///
-/// Without FILE: all files of the rule directories.
+/// Without FILE: all files of the rule directories. With FILE only the rules of these files are there: a test that needs
+/// the rules of another file needs that named too.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// A rule file (.toml)
+    /// A rule file (.toml), or a directory of them
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<std::path::PathBuf>,
 }
 
-/// Runs the verb.
+/// All that was found; the JSON object of `check --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// No error, and every test passed.
+    ok: bool,
+    files: Vec<PathBuf>,
+    /// Empty files and links to the null device: they take weaker files of their name out of force.
+    masked: Vec<PathBuf>,
+    rules: usize,
+    diagnostics: Vec<Diagnostic>,
+    tests: Vec<TestResult>,
+}
+
+/// Runs the verb. The answer is no when there is an error or a test fails.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let _ = (options, context, out);
-    Err(Failure::NotBuilt("check"))
+    let report = check(options, context);
+    if context.json {
+        output::json(out, &report)?;
+    } else {
+        show(out, context.style, &report)?;
+    }
+    Ok(if report.ok { Exit::Ok } else { Exit::No })
+}
+
+fn check(options: &Options, context: &Context) -> Report {
+    let rules = Rules::new(with_known(context, |known| match options.files.as_slice() {
+        [] => load(&context.rule_dirs, known),
+        paths => load_paths(paths, known),
+    }));
+    let mut runner = Runner::new(&rules, &context.roots);
+    let tests: Vec<TestResult> = rules.loaded.tests.iter().map(|test| runner.run(test)).collect();
+    let mut diagnostics = rules.loaded.diagnostics.clone();
+    diagnostics.extend(lint(&rules.loaded.files));
+    Report {
+        ok: !rules.loaded.has_errors() && tests.iter().all(|test| test.passed),
+        files: rules.loaded.files.iter().map(|file| file.source.path.clone()).collect(),
+        masked: rules.loaded.masked.clone(),
+        rules: rules.compiled.len(),
+        diagnostics,
+        tests,
+    }
+}
+
+/// Files as they are named, and all rule files of directories; in the order of their names, as in a rule directory.
+fn load_paths(paths: &[PathBuf], known: &Known<'_>) -> Loaded {
+    let (dirs, mut files): (Vec<_>, Vec<_>) = paths.iter().cloned().partition(|path| path.is_dir());
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    let mut all = load(&dirs, known);
+    let Loaded { files, tests, diagnostics, masked } = load_files(&files, known);
+    all.files.extend(files);
+    all.files.sort_by(|a, b| a.source.path.file_name().cmp(&b.source.path.file_name()));
+    all.tests.extend(tests);
+    all.diagnostics.extend(diagnostics);
+    all.masked.extend(masked);
+    all
+}
+
+fn show(out: &mut dyn Write, style: Style, report: &Report) -> io::Result<()> {
+    let failed = report.tests.iter().flat_map(|test| &test.failures).map(Failed::diagnostic);
+    for diagnostic in report.diagnostics.iter().cloned().chain(failed) {
+        writeln!(out, "{}\n", diag::render(&diagnostic, style.colour))?;
+    }
+    let of = |severity| report.diagnostics.iter().filter(|d| d.severity == severity).count();
+    let passed = report.tests.iter().filter(|test| test.passed).count();
+    let parts = [
+        count(report.files.len(), "file"),
+        count(report.rules, "rule"),
+        count(of(Severity::Error), "error"),
+        count(of(Severity::Warning), "warning"),
+        format!("{passed} of {} passed", count(report.tests.len(), "test")),
+    ];
+    let (ink, word) = if report.ok { (Ink::Green, "good") } else { (Ink::Red, "not good") };
+    writeln!(out, "{}: {}", style.paint(ink, word), parts.join(", "))
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

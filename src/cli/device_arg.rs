@@ -171,7 +171,7 @@ fn node_name(context: &Context, path: &Path) -> Option<PathBuf> {
 }
 
 /// A path with its `.` and `..` taken out by their text.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

@@ -20,6 +20,7 @@ mod apply;
 mod check;
 mod completions;
 mod daemon;
+mod dry;
 mod explain;
 mod info;
 mod list;
