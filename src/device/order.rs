@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn entries() {
-        let cases: &[(&str, Option<(Role, &str, &str)>)] = &[
+        type Case = (&'static str, Option<(Role, &'static str, &'static str)>);
+        let cases: &[Case] = &[
             ("consumer:platform:gpio.0", Some((Role::Consumer, "platform", "gpio.0"))),
             ("supplier:pci:0000:00:1f.0", Some((Role::Supplier, "pci", "0000:00:1f.0"))),
             ("consumers", None),
@@ -158,8 +159,9 @@ mod tests {
 
     #[test]
     fn orders() {
-        // Each: parents by place, (consumer, supplier) pairs, the order.
-        let cases: &[(&[Option<usize>], &[(usize, usize)], &[usize])] = &[
+        /// Parents by place, (consumer, supplier) pairs, the order.
+        type Case = (&'static [Option<usize>], &'static [(usize, usize)], &'static [usize]);
+        let cases: &[Case] = &[
             (&[], &[], &[]),
             (&[Some(1), None, None], &[], &[0, 2, 1]),
             (&[None, None], &[(1, 0)], &[1, 0]),
