@@ -4,9 +4,12 @@
 //! regular files only, and never wait. Never writes.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use bstr::{BString, ByteSlice};
 use nix::dir::{Dir, Type};
@@ -22,6 +25,10 @@ use crate::properties::Properties;
 pub(super) const ATTRIBUTE_MAX: usize = 4096;
 /// Deeper than any device of any machine; ends a walk through a made-up tree.
 const DEPTH_MAX: usize = 64;
+/// From so many subdirectories on, several threads read a directory.
+const CROWD: usize = 256;
+/// More threads would only wait for the kernel's locks.
+const THREADS_MAX: usize = 4;
 /// The group that every device has and that never holds one.
 const POWER: &[u8] = b"power";
 
@@ -105,7 +112,7 @@ impl Sysfs {
     pub(super) fn device(&self, path: &DevPath) -> Option<Found> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         let directory = self.open_beneath(path.relative(), flags).ok()?;
-        device_in(&directory, b".", path.as_bytes())
+        device_in(directory.as_fd(), b".", path.as_bytes())
     }
 
     /// Every device, parents first.
@@ -114,7 +121,7 @@ impl Sysfs {
         disks.sort();
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         if let Ok(top) = self.open_beneath(b"devices", flags) {
-            Walk { disks, path: b"/devices".to_vec(), visit }.list(top, 0);
+            Walk { disks: &disks, path: b"/devices".to_vec(), visit }.list(top, 0);
         }
     }
 }
@@ -123,7 +130,7 @@ impl Sysfs {
 /// of disks most of the time would go into their attribute groups.
 struct Walk<'v> {
     /// The names of all disks and partitions, sorted; empty where nobody keeps such a list.
-    disks: Vec<BString>,
+    disks: &'v [BString],
     /// Where the walk is.
     path: Vec<u8>,
     visit: &'v mut dyn FnMut(Found),
@@ -133,25 +140,62 @@ impl Walk<'_> {
     /// Visits what is below an open directory.
     fn list(&mut self, directory: OwnedFd, depth: usize) {
         let Ok(mut directory) = Dir::from_fd(directory) else { return };
-        for entry in entries(&mut directory) {
-            if entry.kind == Kind::Directory && entry.name != POWER {
-                let before = self.path.len();
-                self.path.push(b'/');
-                self.path.extend_from_slice(&entry.name);
-                self.enter(&directory, &entry.name, depth + 1);
-                self.path.truncate(before);
+        let mut names = entries(&mut directory);
+        names.retain(|entry| entry.kind == Kind::Directory && entry.name != POWER);
+        if names.len() < CROWD {
+            self.enter_all(directory.as_fd(), &names, depth);
+        } else {
+            self.share(directory.as_fd(), &names, depth);
+        }
+    }
+
+    fn enter_all(&mut self, directory: BorrowedFd<'_>, names: &[Entry], depth: usize) {
+        for entry in names {
+            let before = self.path.len();
+            self.path.push(b'/');
+            self.path.extend_from_slice(&entry.name);
+            self.enter(directory, &entry.name, depth + 1);
+            self.path.truncate(before);
+        }
+    }
+
+    /// Reads a crowded directory with a thread for each processor. All of one subdirectory is read by one thread in
+    /// order, so a parent still comes before its children; visits happen here, on the caller's thread.
+    fn share(&mut self, directory: BorrowedFd<'_>, names: &[Entry], depth: usize) {
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
+        let (sender, receiver) = mpsc::sync_channel(CROWD);
+        let (disks, path) = (self.disks, self.path.as_slice());
+        let unread = thread::scope(|scope| {
+            let mut unread = Vec::new();
+            for part in names.chunks(names.len().div_ceil(threads).max(1)) {
+                let sender = sender.clone();
+                let read = move || {
+                    // A send fails only when the receiver has gone, and that outlives the scope.
+                    let mut send = |found| drop(sender.send(found));
+                    Walk { disks, path: path.to_vec(), visit: &mut send }.enter_all(directory, part, depth);
+                };
+                if thread::Builder::new().name("walk".into()).spawn_scoped(scope, read).is_err() {
+                    unread.push(part);
+                }
             }
+            drop(sender);
+            receiver.iter().for_each(&mut self.visit);
+            unread
+        });
+        // No thread could be had for these.
+        for part in unread {
+            self.enter_all(directory, part, depth);
         }
     }
 
     /// Visits a directory's device, if it is one's, and what is below it.
-    fn enter(&mut self, parent: &Dir, name: &[u8], depth: usize) {
+    fn enter(&mut self, parent: BorrowedFd<'_>, name: &[u8], depth: usize) {
         let found = device_in(parent, name, &self.path);
         let is_block = found.as_ref().and_then(|f| f.facts.subsystem.as_ref()).is_some_and(|s| s == "block");
         if let Some(found) = found {
             (self.visit)(found);
         }
-        let is_bare = is_block && has_no_partitions(&self.disks, name);
+        let is_bare = is_block && has_no_partitions(self.disks, name);
         if is_bare || depth >= DEPTH_MAX || is_leaf(parent, name) {
             return;
         }
@@ -164,7 +208,7 @@ impl Walk<'_> {
 
 /// True when nothing but the group `power` can be below a directory. Its link count is two more than the number of
 /// directories in it; file systems that keep no such count (btrfs) say 1.
-fn is_leaf(parent: &Dir, name: &[u8]) -> bool {
+fn is_leaf(parent: BorrowedFd<'_>, name: &[u8]) -> bool {
     match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| stat.st_nlink) {
         Ok(2) => true,
         Ok(3) => {
@@ -191,8 +235,7 @@ fn has_no_partitions(disks: &[BString], name: &[u8]) -> bool {
 }
 
 /// Reads the device of a directory; `None` if there is no `uevent` file.
-fn device_in(parent: impl AsFd, name: &[u8], path: &[u8]) -> Option<Found> {
-    let parent = parent.as_fd();
+fn device_in(parent: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Option<Found> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let uevent = match openat(parent, [name, b"/uevent"].concat().as_slice(), flags, Mode::empty()) {
         Ok(file) => read_bounded(&file).unwrap_or_default(),
@@ -275,5 +318,62 @@ fn kind_of(format: SFlag) -> Kind {
         SFlag::S_IFLNK => Kind::Link,
         SFlag::S_IFREG => Kind::File,
         _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions() {
+        let cases = [
+            ("sda", false),
+            ("sdb", true),
+            ("nvme0n1", false),
+            ("loop1", true),
+            ("loop10", true),
+            ("mmcblk0", true),
+            // Not in the list: nothing is known.
+            ("sdc", false),
+        ];
+        let mut disks: Vec<BString> = [
+            "sda",
+            "sda1",
+            "sdb",
+            "sdaa",
+            "nvme0n1",
+            "nvme0n1p2",
+            "loop1",
+            "loop10",
+            "mmcblk0",
+            "mmcblk0boot0",
+        ]
+        .map(BString::from)
+        .into();
+        disks.sort();
+        for (name, expected) in cases {
+            assert_eq!(has_no_partitions(&disks, name.as_bytes()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_read_whole_and_parents_first() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..3 * CROWD {
+            for file in [format!("d{n}/uevent"), format!("d{n}/x/c/uevent")] {
+                let file = dir.path().join("devices").join(file);
+                std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                std::fs::write(file, format!("N={n}\n")).unwrap();
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        Sysfs::open(dir.path()).scan(&mut |found| {
+            if let Some(parent) = found.path.as_bytes().strip_suffix(b"/x/c") {
+                assert!(seen.contains(parent.as_bstr()));
+            }
+            assert!(seen.insert(found.path.as_bytes().as_bstr().to_owned()));
+        });
+        assert_eq!(seen.len(), 6 * CROWD);
     }
 }

@@ -9,6 +9,8 @@
 //! Never decides anything and never writes to a device.
 
 mod live;
+#[cfg(test)]
+mod model;
 mod node;
 mod order;
 mod reader;
@@ -147,38 +149,30 @@ impl Tree {
 
     /// Takes a device out; its handles stay valid and say `is_gone`. Its live descendants leave first.
     pub fn remove(&self, path: &DevPath) -> Option<Device> {
-        let mut registry = self.write();
-        let node = Arc::clone(registry.by_path(path.as_bytes())?);
-        let left = registry.take_out(&node);
-        // The last reference to many nodes may be dropped here: not while others wait for the lock.
-        drop(registry);
-        drop(left);
-        Some(Device(node))
+        // The guard of this statement ends before the last references are dropped.
+        let left = self.write().take_out_at(path);
+        left.last().cloned().map(Device)
     }
 
     /// The kernel's `move`: the device and all below it get new paths. The old nodes go, new nodes come; what was live
     /// at the new path goes too.
     pub fn rename(&self, old: &DevPath, new: &DevPath, facts: &Facts) -> Device {
         let mut registry = self.write();
-        let mut left = Vec::new();
-        for path in [new, old] {
-            if let Some(node) = registry.by_path(path.as_bytes()).cloned() {
-                left = registry.take_out(&node);
-            } else {
-                left.clear();
-            }
-        }
-        let device = Device(registry.create(&self.shared, new, facts));
-        // Parents first; the moved device itself comes last of those that left.
-        for node in left.iter().rev().skip(1) {
+        let moved = registry.take_out_at(old);
+        let replaced = registry.take_out_at(new);
+        let (device, _) = registry.put(&self.shared, new, facts);
+        // Parents first; the device itself comes last of those that left.
+        for node in moved.iter().rev().skip(1) {
             let below = Device(Arc::clone(node)).devpath();
             let rest = below.as_bytes().get(old.as_bytes().len()..).unwrap_or_default();
             if let Ok(path) = DevPath::new(&[new.as_bytes(), rest].concat()) {
-                registry.create(&self.shared, &path, &node.facts());
+                registry.put(&self.shared, &path, &node.facts());
             }
         }
+        // The last references to many nodes may be dropped here: not while others wait for the lock.
         drop(registry);
-        device
+        drop((moved, replaced));
+        Device(device)
     }
 
     /// The live device at a path.
@@ -194,7 +188,7 @@ impl Tree {
             DeviceId::Net(index) => registry.by_number(Number::Net(*index)),
             DeviceId::Named { subsystem, name } => registry
                 .by_name(self.shared.find_subsystem(subsystem)?, name)
-                .filter(|node| node.state().number == Number::None),
+                .find(|node| node.state().number == Number::None),
         };
         node.cloned().map(Device)
     }
@@ -202,7 +196,7 @@ impl Tree {
     /// The live device of that subsystem and sysfs file name (`!` where the kernel's name has `/`).
     pub fn find(&self, subsystem: &[u8], file_name: &[u8]) -> Option<Device> {
         let subsystem = self.shared.find_subsystem(subsystem)?;
-        self.read().by_name(subsystem, file_name).cloned().map(Device)
+        self.read().by_name(subsystem, file_name).next().cloned().map(Device)
     }
 
     /// The live devices right below a device, by name. None for a device that has gone.
@@ -246,12 +240,10 @@ impl Tree {
 
     /// Adds a device whose ancestors are known.
     fn enter(&self, path: &DevPath, facts: &Facts) -> Added {
-        let mut registry = self.write();
-        if let Some(node) = registry.by_path(path.as_bytes()).cloned() {
-            registry.update(&self.shared, &node, facts);
-            return Added::Known(Device(node));
+        match self.write().put(&self.shared, path, facts) {
+            (node, true) => Added::Created(Device(node)),
+            (node, false) => Added::Known(Device(node)),
         }
-        Added::Created(Device(registry.create(&self.shared, path, facts)))
     }
 
     fn reading(&self) -> Reading<'_> {

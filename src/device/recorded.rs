@@ -158,15 +158,19 @@ fn resolve(recording: &Recording, path: &[u8], follow_last: bool) -> Option<Vec<
         if left.is_empty() && !follow_last {
             break;
         }
-        if let Some(Thing::Link(target)) = thing(recording, &at)
-            && (!left.is_empty() || lands(recording, &at, &target))
-        {
-            links += 1;
-            if links > LINKS_MAX || target.starts_with(b"/") {
-                return None;
+        match thing(recording, &at) {
+            Some(Thing::Link(target)) if !left.is_empty() || lands(recording, &at, &target) => {
+                links += 1;
+                if links > LINKS_MAX || target.starts_with(b"/") {
+                    return None;
+                }
+                at.truncate(here);
+                left.extend(components(&target));
             }
-            at.truncate(here);
-            left.extend(components(&target));
+            Some(Thing::Directory) => {}
+            // Only a directory can have something after it.
+            _ if left.is_empty() => {}
+            _ => return None,
         }
     }
     Some(at)

@@ -113,13 +113,11 @@ impl Registry {
         self.by_number.find(self.hasher.hash_one(number), is_it).and_then(|&key| self.slots.node(key))
     }
 
-    /// The node of that subsystem and sysfs file name.
-    pub(super) fn by_name(&self, subsystem: SubsystemId, last: &[u8]) -> Option<&Arc<Node>> {
-        let is_it = |&key: &Key| {
-            self.slots.node(key).is_some_and(|n| n.last() == last && n.state().subsystem == Some(subsystem))
-        };
-        let hash = self.hasher.hash_one((subsystem, last));
-        self.by_name.find(hash, is_it).and_then(|&key| self.slots.node(key))
+    /// The nodes of that subsystem and sysfs file name: one, if the kernel made the tree.
+    pub(super) fn by_name(&self, subsystem: SubsystemId, last: &[u8]) -> impl Iterator<Item = &Arc<Node>> {
+        let same_hash = self.by_name.iter_hash(self.hasher.hash_one((subsystem, last)));
+        let nodes = same_hash.filter_map(|&key| self.slots.node(key));
+        nodes.filter(move |node| node.last() == last && node.state().subsystem == Some(subsystem))
     }
 
     /// The nearest live node above `path`.
@@ -138,8 +136,19 @@ impl Registry {
             .filter_map(|slot| slot.node.as_ref())
     }
 
+    /// The node at a path with the given facts, and whether it was made now.
+    pub(super) fn put(&mut self, shared: &Arc<Shared>, path: &DevPath, facts: &Facts) -> (Arc<Node>, bool) {
+        match self.by_path(path.as_bytes()).cloned() {
+            Some(node) => {
+                self.update(shared, &node, facts);
+                (node, false)
+            }
+            None => (self.create(shared, path, facts), true),
+        }
+    }
+
     /// Makes a node at a path that has none and announces it.
-    pub(super) fn create(&mut self, shared: &Arc<Shared>, path: &DevPath, facts: &Facts) -> Arc<Node> {
+    fn create(&mut self, shared: &Arc<Shared>, path: &DevPath, facts: &Facts) -> Arc<Node> {
         let parent = self.nearest_above(path.as_bytes()).cloned();
         let moved = self.take_below_gap(parent.as_deref(), path);
         let node = Node::new(shared, parent, path, facts);
@@ -165,7 +174,7 @@ impl Registry {
     }
 
     /// Replaces a live node's facts.
-    pub(super) fn update(&mut self, shared: &Shared, node: &Node, facts: &Facts) {
+    fn update(&mut self, shared: &Shared, node: &Node, facts: &Facts) {
         let (number, subsystem) = packed(shared, facts);
         let state = node.state();
         let Some(key) = state.key else { return };
@@ -180,8 +189,13 @@ impl Registry {
         self.index_facts(key, node);
     }
 
-    /// Takes a node and all below it out, children first; the nodes in that order.
-    pub(super) fn take_out(&mut self, node: &Arc<Node>) -> Vec<Arc<Node>> {
+    /// Takes the node at a path and all below it out, children first; the nodes in that order.
+    pub(super) fn take_out_at(&mut self, path: &DevPath) -> Vec<Arc<Node>> {
+        let node = self.by_path(path.as_bytes()).cloned();
+        node.map(|node| self.take_out(&node)).unwrap_or_default()
+    }
+
+    fn take_out(&mut self, node: &Arc<Node>) -> Vec<Arc<Node>> {
         let mut out = Vec::new();
         let Some(top) = node.state().key else { return out };
         loop {

@@ -4,8 +4,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Mutex;
 
+use bstr::ByteSlice;
+
 use super::*;
 use crate::ids::NodeKind;
+use crate::recording::RecordedDevice;
 
 fn path(text: &str) -> DevPath {
     DevPath::new(text.as_bytes()).unwrap()
@@ -110,8 +113,10 @@ fn a_walk_finds_every_device_and_its_facts() {
 #[test]
 fn attributes_are_read_once_and_inside_the_root() {
     let dir = machine();
-    std::fs::write(dir.path().parent().unwrap().join("nameplate-outside"), "x").ok();
-    let root = dir.path();
+    let above = tempfile::tempdir().unwrap();
+    std::fs::rename(dir.path(), above.path().join("sys")).unwrap();
+    put(above.path(), "outside", "x");
+    let root = &*above.path().join("sys");
     let disk = "devices/virtual/block/cciss!c0d0";
     link(root, &format!("{disk}/out"), "../../../../../../../../../../etc/hostname");
     link(root, &format!("{disk}/up"), "../../../../..");
@@ -136,7 +141,7 @@ fn attributes_are_read_once_and_inside_the_root() {
         (&disk, "queue/rotational", Some("0\n")),
         (&disk, "out", None),
         (&disk, "up/etc/hostname", None),
-        (&disk, "../../../../nameplate-outside", None),
+        (&disk, "../../../../../outside", None),
         (&disk, "../../../../../../../../../etc/hostname", None),
         (&disk, "/etc/hostname", None),
         (&disk, "fifo", None),
@@ -151,14 +156,12 @@ fn attributes_are_read_once_and_inside_the_root() {
     assert_eq!(Reader::new(&tree).attribute(&usb, b"idVendor").unwrap(), "ffff\n");
     reader.overlay(&usb, b"idVendor", b"0000");
     assert_eq!(reader.attribute(&tty, b"../../../idVendor").unwrap(), "0000");
-    let interface = usb.clone();
-    assert_eq!(reader.attribute_names(&interface), ["idVendor", "power/control", "subsystem", "uevent"]);
+    assert_eq!(reader.attribute_names(&usb), ["idVendor", "power/control", "subsystem", "uevent"]);
     assert_eq!(reader.entries(&usb, b"power"), ["control"]);
     assert_eq!(reader.exists(&usb, b"power/control"), Some(0o644));
     assert_eq!(reader.exists(&tty, b"device/nothing"), None);
     assert_eq!(reader.uevent(&tty).get("DEVNAME").unwrap(), "ttyACM0");
     assert_eq!(reader.path(&tty, b"x").unwrap(), root.join(&TTY[1..]).join("x"));
-    std::fs::remove_file(dir.path().parent().unwrap().join("nameplate-outside")).ok();
 }
 
 #[test]
@@ -217,4 +220,99 @@ fn a_walk_hands_the_uevent_files_on() {
     let seen = seen.into_inner().unwrap();
     assert_eq!(seen.len(), 9);
     assert_eq!(seen.iter().filter(|(_, has)| *has).map(|(n, _)| n).collect::<Vec<_>>(), ["eth0"]);
+}
+
+/// A recording of everything in a live tree.
+fn record(tree: &Tree) -> Recording {
+    let reader = Reader::new(tree);
+    let mut out = Vec::new();
+    tree.scan(|found| {
+        let device = tree.get(&found.path).unwrap();
+        let mut recorded = RecordedDevice::new(found.path);
+        (recorded.subsystem, recorded.kernel) = (found.facts.subsystem, found.properties);
+        for name in reader.attribute_names(&device) {
+            let path =
+                tree.live_root().unwrap().join(&device.devpath().to_string()[1..]).join(name.to_string());
+            match std::fs::read_link(&path) {
+                Ok(target) => drop(recorded.links.insert(name, target.to_str().unwrap().into())),
+                Err(_) => {
+                    drop(recorded.attributes.insert(name.clone(), reader.attribute(&device, &name).unwrap()))
+                }
+            }
+        }
+        for name in ["device", "firmware_node"] {
+            let path = tree.live_root().unwrap().join(&device.devpath().to_string()[1..]).join(name);
+            recorded
+                .links
+                .extend(std::fs::read_link(path).map(|t| (name.into(), t.to_str().unwrap().into())));
+        }
+        for reserved in ["uevent", "subsystem"] {
+            recorded.attributes.remove(reserved.as_bytes().as_bstr());
+            recorded.links.remove(reserved.as_bytes().as_bstr());
+        }
+        out.push(recorded);
+    });
+    Recording::parse(&out.into_iter().collect::<Recording>().to_bytes()).unwrap()
+}
+
+#[test]
+fn a_recording_answers_as_the_machine_does() {
+    let dir = machine();
+    let live = Tree::new(Source::Live(dir.path().into()));
+    live.walk();
+    let recorded = Tree::new(Source::Recording(record(&live)));
+    assert_eq!(paths(&recorded.walk()), paths(&live.devices()));
+    let (here, there) = (Reader::new(&live), Reader::new(&recorded));
+    let names = "idVendor power/control power subsystem driver device device/idVendor device/../idVendor device/driver
+        ../../../idVendor ../idVendor ../../../../../../../../.. queue queue/rotational queue/none none uevent
+        ../../nothing .. . ./idVendor /etc tty tty/ttyACM0/uevent tty/ttyACM0/device/uevent device/subsystem";
+    for device in live.devices() {
+        let other = recorded.get(&device.devpath()).unwrap();
+        assert_eq!((other.id(), other.facts()), (device.id(), device.facts()));
+        assert_eq!(there.uevent(&other), here.uevent(&device));
+        assert_eq!(there.attribute_names(&other), here.attribute_names(&device), "{device:?}");
+        for name in names.split_whitespace().map(str::as_bytes) {
+            let shown = format!("{device:?} {}", name.as_bstr());
+            let sorted_lines =
+                |text: BString| text.lines().map(BString::from).collect::<std::collections::BTreeSet<_>>();
+            let (expected, value) = (here.attribute(&device, name), there.attribute(&other, name));
+            assert_eq!(value.map(sorted_lines), expected.map(sorted_lines), "{shown}");
+            let (expected, there_is) = (here.exists(&device, name), there.exists(&other, name));
+            // Where a subsystem or a driver is, was not recorded.
+            if !name.ends_with(b"subsystem") && !name.ends_with(b"driver") {
+                assert_eq!(there_is.is_some(), expected.is_some(), "{shown}");
+            }
+        }
+        for below in [&b""[..], b"power", b"queue", b"tty", b"device", b"none"] {
+            assert_eq!(
+                there.entries(&other, below),
+                here.entries(&device, below),
+                "{device:?} {}",
+                below.as_bstr()
+            );
+        }
+    }
+}
+
+#[test]
+fn consumers_leave_before_their_suppliers() {
+    let dir = machine();
+    link(dir.path(), "devices/pci0000:00/0000:00:14.0/supplier:net:eth0", "../../virtual/devlink/x");
+    link(dir.path(), "devices/virtual/net/eth0/consumer:pci:0000:00:14.0", "../../devlink/x");
+    link(dir.path(), "devices/virtual/net/eth0/consumer:pci:nothing", "../../devlink/y");
+    let tree = Tree::new(Source::Live(dir.path().into()));
+    tree.walk();
+    let order = paths(&tree.power_off_order());
+    assert_eq!(order.len(), 9);
+    let place = |path: &str| order.iter().position(|other| other == path).unwrap();
+    assert!(place(TTY) < place("/devices/pci0000:00/0000:00:14.0"));
+    assert!(place("/devices/pci0000:00/0000:00:14.0") < place("/devices/virtual/net/eth0"));
+}
+
+#[test]
+fn a_machine_is_not_there() {
+    let tree = Tree::new(Source::Live("/no such directory".into()));
+    assert!(tree.walk().is_empty() && tree.load(&path("/devices/a")).is_none());
+    let device = tree.add(&path("/devices/a"), &Facts::default()).into_device();
+    assert!(Reader::new(&tree).attribute(&device, b"uevent").is_none());
 }
