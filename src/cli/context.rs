@@ -99,18 +99,11 @@ impl Context {
         }
     }
 
-<<<<<<< HEAD
-    /// Where the numbers of `index` are kept.
-    pub fn state_dir(&self) -> PathBuf {
-        match &self.own_link_dir {
-            Some(_) => self.run_dir().join("state"),
-=======
     /// The directory for what has to outlive a power-off: the numbers of `index`. With a link directory of the user's own
     /// it is in there too.
     pub fn state_dir(&self) -> PathBuf {
         match &self.own_link_dir {
             Some(dir) => dir.join(".nameplate/state"),
->>>>>>> h-verbs
             None => self.roots.state(),
         }
     }
