@@ -1,15 +1,9 @@
 //! `usb_id` and `path_id` on the recordings of `tests/trees`: against values written by hand, against the answers that systemd's
 //! udevadm gave on the same devices (`*.answers`), and, as root where udevadm is installed, against udevadm itself.
 
-// Helpers of tests may panic like the tests that call them, and say on stderr what was skipped.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stderr
-)]
+#![cfg(test)]
 
+mod common;
 #[path = "common/tree.rs"]
 mod tree;
 
@@ -306,11 +300,11 @@ fn recorded_answers_of_udevadm() {
     }
 }
 
-/// A whole machine as `contrib/qemu/record` leaves it, named by `NAMEPLATE_RECORDED`: every device, not only those of the fixtures.
+/// A whole machine as `contrib/qemu/record` leaves it, where `NAMEPLATE_RECORDED` names one: every device, not only those
+/// of the fixtures.
 #[test]
 fn every_device_of_a_recorded_machine() {
     let Some(directory) = std::env::var_os("NAMEPLATE_RECORDED").map(std::path::PathBuf::from) else {
-        eprintln!("skipped: NAMEPLATE_RECORDED names no directory of contrib/qemu/record");
         return;
     };
     let devices = Tree::new(Source::Live(directory.join("sys")));
@@ -343,8 +337,7 @@ fn live_answers_of_udevadm() {
                 compare(&machine, &answers);
             }
             _ => {
-                eprintln!("skipped: needs root, unshare and udevadm");
-                return;
+                return common::skip("needs root, unshare and udevadm");
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The program as a user types it: help, exit codes, output forms, without and with a daemon (a stand-in behind the socket).
-// Helpers of a test may fail as loudly as the test itself: clippy's own exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stderr)]
+
+#![cfg(test)]
+
+mod common;
 
 use std::ops::ControlFlow;
 use std::os::unix::fs::symlink;
@@ -359,8 +361,7 @@ fn colours_on_a_terminal_unless_no_color() {
         Some(Ended::from(script.output().ok()?))
     };
     let Some(coloured) = on_terminal("") else {
-        eprintln!("skipped: `script` is not installed");
-        return;
+        return common::skip("`script` of util-linux is not installed");
     };
     assert!(coloured.out.contains("\u{1b}[32mready"), "{coloured:?}");
     let plain = on_terminal("1").unwrap();

@@ -1,14 +1,7 @@
 //! The daemon against real devices of the running kernel: loop, zram, tun and veth devices that come, change, get other
 //! names and go. Needs root; says `skipped` otherwise.
 
-// helpers of tests may panic like the tests that call them
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stderr
-)]
+#![cfg(test)]
 
 mod common;
 

@@ -5,26 +5,22 @@ mod find;
 mod machine;
 mod programs;
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use bstr::BString;
 
 use super::context::Context;
 pub(super) use machine::Machine;
 pub(super) use programs::Asked;
 
 use crate::builtin;
-use crate::decide::{Dry, Event, EventHost, IndexNumbers, Plan, ProgramRunner, Surroundings, decide};
+use crate::decide::{Dry, Event, EventHost, Plan, ProgramRunner, Surroundings, decide};
 use crate::device::{Device, Reader};
 use crate::ids::{Action, SeqNum};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
-use crate::rules::host::HostError;
 use crate::rules::load::{Loaded, load};
-use crate::rules::toml::{AccountFiles, Accounts, Known, SystemAccounts};
+use crate::rules::toml::{Known, accounts_of};
 use crate::rules::trace::Observer;
+use crate::store::index::Indexes;
 use crate::uevent::Uevent;
 
 /// Longest time that the programs of one event have, as in the daemon.
@@ -49,26 +45,9 @@ impl Rules {
     }
 }
 
-/// Gives `read` what rule files are checked against: the builtins, and the accounts of the system or of `--root`. A tree
-/// without any account file takes those of the running system.
+/// Gives `read` what rule files are checked against: the builtins, and the accounts of the system or of `--root`.
 pub(super) fn with_known<T>(context: &Context, read: impl FnOnce(&Known<'_>) -> T) -> T {
-    let files = account_files(&context.roots);
-    let accounts: &dyn Accounts = match &files {
-        Some(files) => files,
-        None => &SystemAccounts,
-    };
-    read(&Known { accounts, builtins: &builtin::NAMES })
-}
-
-fn account_files(roots: &Roots) -> Option<AccountFiles> {
-    if *roots == Roots::system() {
-        return None;
-    }
-    let text =
-        |name| std::fs::read(roots.etc.join(name)).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
-    let (passwd, group) = (text("passwd"), text("group"));
-    (passwd.is_some() || group.is_some())
-        .then(|| AccountFiles::parse(&passwd.unwrap_or_default(), &group.unwrap_or_default()))
+    read(&Known { accounts: &*accounts_of(&context.roots), builtins: &builtin::NAMES })
 }
 
 /// What an event is worked out with, beside machine and rules.
@@ -76,7 +55,7 @@ fn account_files(roots: &Roots) -> Option<AccountFiles> {
 pub(super) struct Means<'w> {
     pub(super) roots: &'w Roots,
     pub(super) programs: &'w dyn ProgramRunner,
-    pub(super) numbers: &'w dyn IndexNumbers,
+    pub(super) numbers: &'w Indexes,
 }
 
 /// What the rules would make of an event of that device.
@@ -92,28 +71,10 @@ pub(super) fn work_out<O: Observer>(
     let uevent = Uevent::from_facts(action, device.devpath(), subsystem, SeqNum(0), properties);
     let record = machine.record_of(device);
     let event = Event { uevent: &uevent, device: Some(device), record: record.as_ref() };
-    let around = Surroundings { tree: machine.tree(), roots: means.roots, records: machine };
+    let accounts = accounts_of(means.roots);
+    let around =
+        Surroundings { tree: machine.tree(), roots: means.roots, records: machine, accounts: &*accounts };
     let effects = Dry::new(means.programs, means.numbers);
     let mut host = EventHost::new(around, &event, Instant::now() + EVENT_TIME, effects);
     decide(&rules.compiled, &event, means.roots, &mut host, observer)
-}
-
-/// Numbers of `index` on a machine where none has been given yet: what a `[[test]]` sees, whatever this machine has.
-#[derive(Debug, Default)]
-pub(super) struct NoNumbersYet(Mutex<BTreeMap<String, Vec<BString>>>);
-
-impl IndexNumbers for NoNumbersYet {
-    fn number(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
-        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let given = pools.entry(pool.into()).or_default();
-        let at = given.iter().position(|known| known == identity).unwrap_or_else(|| {
-            given.push(identity.into());
-            given.len() - 1
-        });
-        u32::try_from(at).map_err(|_| HostError("there are no more numbers".into()))
-    }
-
-    fn foresee(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
-        self.number(pool, identity)
-    }
 }

@@ -38,7 +38,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     // Rules may look at any device (`[subsystem/kernel]attribute`).
     machine.tree().walk();
     let rules = Rules::of(context);
-    let programs = Asked::new(options.run_programs, &context.roots);
+    let programs = Asked::new(options.run_programs, &context.roots, context.config.config.program_timeout);
     let numbers = Indexes::new(&context.state_dir());
     let means = Means { roots: &context.roots, programs: &programs, numbers: &numbers };
     let mut plan = work_out(&machine, &rules, means, (&device, options.action), &mut Unobserved);

@@ -23,7 +23,7 @@ use crate::diag;
 use crate::log;
 use crate::rules::compile::Compiled;
 use crate::rules::load::{self, Loaded, Refused};
-use crate::rules::toml::{Known, SystemAccounts};
+use crate::rules::toml::{Accounts, Known};
 
 /// The rules that events are evaluated with, and what they were made from.
 #[derive(Debug, Default)]
@@ -84,8 +84,8 @@ impl RulesInForce {
     }
 
     /// What the rule directories would put in force now.
-    pub(super) fn read(&self, dirs: &[PathBuf]) -> InForce {
-        let known = Known { accounts: &SystemAccounts, builtins: &builtin::NAMES };
+    pub(super) fn read(&self, dirs: &[PathBuf], accounts: &dyn Accounts) -> InForce {
+        let known = Known { accounts, builtins: &builtin::NAMES };
         let merged = load::merge(&self.files().loaded, load::load(dirs, &known));
         InForce { loaded: merged.loaded, refused: merged.refused }
     }

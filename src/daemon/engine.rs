@@ -18,7 +18,7 @@ use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DeviceId, LinkName};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
-use crate::rules::toml::SystemAccounts;
+use crate::rules::toml::{Accounts, accounts_of};
 use crate::rules::trace::Unobserved;
 use crate::store::files::RecordDir;
 use crate::store::index::Indexes;
@@ -71,6 +71,7 @@ pub struct Engine {
     records: RecordDir,
     numbers: Indexes,
     nodes: NodeDir,
+    accounts: Box<dyn Accounts + Send + Sync>,
     programs: Programs,
     memory: Memory,
     origins: Origins,
@@ -88,6 +89,7 @@ impl Engine {
         let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
         Ok(Self {
             nodes,
+            accounts: accounts_of(&site.roots),
             tree: Tree::new(Source::Live(site.roots.sys.clone())),
             names: Names::new(farm),
             records,
@@ -107,6 +109,11 @@ impl Engine {
     /// The devices.
     pub fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// Users and groups, for names in rules.
+    pub fn accounts(&self) -> &dyn Accounts {
+        &*self.accounts
     }
 
     /// The names.
@@ -237,7 +244,7 @@ impl Engine {
             tree: &self.tree,
             roots: &self.site.roots,
             records: &self.records,
-            accounts: &SystemAccounts,
+            accounts: &*self.accounts,
         }
     }
 

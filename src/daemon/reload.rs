@@ -17,7 +17,7 @@ struct Affected {
 
 /// What the rules on disk would change. Changes nothing.
 pub(super) fn plan(core: &Core) -> Reply {
-    let new = core.rules.read(&core.rule_dirs);
+    let new = core.rules.read(&core.rule_dirs, core.engine.accounts());
     let compiled = Compiled::new(&new.loaded.files);
     let devices = core.engine.tree().devices();
     let affected = affected(core, &compiled, &devices);
@@ -26,7 +26,7 @@ pub(super) fn plan(core: &Core) -> Reply {
 
 /// Puts the rules on disk in force and gives the devices that are there what they change; returns when that is done.
 pub(super) fn reload(core: &Core) -> Reply {
-    let new = core.rules.read(&core.rule_dirs);
+    let new = core.rules.read(&core.rule_dirs, core.engine.accounts());
     new.complain();
     let shown = InForce { loaded: new.loaded.clone(), refused: new.refused.clone() };
     let compiled = core.rules.replace(new);

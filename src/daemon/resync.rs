@@ -8,7 +8,7 @@ use super::job::{Cause, Job, Token};
 use super::start::uevent_of;
 use crate::decide::difference;
 use crate::device::{Device, Found};
-use crate::ids::{Action, SeqNum};
+use crate::ids::{Action, DevPath, SeqNum};
 use crate::properties::Properties;
 use crate::uevent::Uevent;
 
@@ -24,6 +24,7 @@ pub(super) struct Resynced {
 pub(super) fn resync(core: &Core, batch: &Token) -> Resynced {
     core.work.wait_for_seqnum(core.work.seen());
     let tree = core.engine.tree();
+    let sys = &core.engine.site().roots.sys;
     let mut found = HashSet::new();
     let (mut added, mut replaced, mut present) = (Vec::new(), Vec::new(), Vec::new());
     tree.scan(|there: Found| {
@@ -34,7 +35,10 @@ pub(super) fn resync(core: &Core, batch: &Token) -> Resynced {
             Some(device) => present.push(device),
         }
     });
-    let gone: Vec<Device> = tree.devices().into_iter().filter(|d| !found.contains(&d.devpath())).collect();
+    // some devices have events and no `uevent` file (queues of interfaces): their directory says that they are there
+    let is_gone =
+        |path: &DevPath| !found.contains(path) && !sys.join(super::view::path(path.relative())).exists();
+    let gone: Vec<Device> = tree.devices().into_iter().filter(|d| is_gone(&d.devpath())).collect();
 
     let mut done = Resynced::default();
     // children leave before their parents

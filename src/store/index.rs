@@ -83,6 +83,12 @@ impl Indexes {
         Self { dir: dir.to_owned(), given: Mutex::default() }
     }
 
+    /// Numbers of a machine where none has been given: what a test of rules sees, whatever this machine has.
+    pub fn none_given() -> Self {
+        // a path that no directory can have
+        Self::new(Path::new(""))
+    }
+
     /// The number of `identity` in `pool`; a new identity gets the next one, which is kept.
     pub fn number(&self, pool: &[u8], identity: &[u8]) -> Number {
         let key = (BString::from(pool), BString::from(identity));

@@ -9,6 +9,7 @@ use nameplate::rules::ir::{
 use nameplate::rules::template::Template;
 use nameplate::rules::toml::{Accounts, Known, Parsed, RuleTest, parse as parse_source};
 
+#[derive(Debug)]
 struct Accounts1;
 
 impl Accounts for Accounts1 {

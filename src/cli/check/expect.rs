@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use bstr::ByteSlice;
 use serde::Serialize;
 
-use crate::cli::dry::{Machine, Means, NoNumbersYet, Rules, work_out};
+use crate::cli::dry::{Machine, Means, Rules, work_out};
 use crate::decide::{Plan, SkippedPrograms};
 use crate::diag::{Diagnostic, Place};
 use crate::roots::Roots;
 use crate::rules::eval::Job;
 use crate::rules::toml::RuleTest;
 use crate::rules::trace::Unobserved;
+use crate::store::index::Indexes;
 
 /// What became of a test.
 #[derive(Debug, Serialize)]
@@ -104,8 +105,8 @@ impl<'r> Runner<'r> {
             got: "none of that path".into(),
             hint: Some(format!("nameplate tree --recording {} shows them", recording.display())),
         })?;
-        let numbers = NoNumbersYet::default();
-        let means = Means { roots: self.roots, programs: &SkippedPrograms, numbers: &numbers };
+        let numbers = Indexes::none_given();
+        let means = Means { roots: self.roots, programs: &SkippedPrograms::default(), numbers: &numbers };
         Ok(work_out(machine, self.rules, means, (&device, test.action), &mut Unobserved))
     }
 }

@@ -19,11 +19,12 @@ pub(super) fn resolve(
 ) -> Result<DevPath, DeviceArgError> {
     let bytes = argument.as_bytes();
     let (sys, dev) = (context.roots.sys.as_path(), context.roots.dev.as_path());
+    let usual = Roots::system();
     let below = |top: &Path| Path::new(argument).strip_prefix(top).ok().map(|p| p.as_os_str().as_bytes());
     let sysfs = below(sys)
-        .or_else(|| bytes.strip_prefix(b"/sys/"))
+        .or_else(|| below(&usual.sys))
         .or_else(|| bytes.strip_prefix(b"/").filter(|rest| is_sysfs(rest)));
-    let node = below(context.link_dir()).or_else(|| below(dev)).or_else(|| bytes.strip_prefix(b"/dev/"));
+    let node = below(context.link_dir()).or_else(|| below(dev)).or_else(|| below(&usual.dev));
     let found = if let Some(path) = sysfs {
         by_sysfs(recording, path)
     } else if let Some(name) = node {

@@ -7,6 +7,7 @@ use bstr::{BStr, BString, ByteSlice};
 use super::RulePlace;
 use crate::cli::dry::Rules;
 use crate::diag::Diagnostic;
+use crate::roots::Roots;
 use crate::rules::ir::{Effect, ListOp, Rule, StepKind};
 use crate::rules::template::{Part, Template};
 use crate::rules::trace::{RuleTrace, StepTrace, Tested};
@@ -100,8 +101,8 @@ pub(super) fn nearly(trace: &RuleTrace) -> Option<&Tested> {
 /// A link's name as typed: with the device directory in front, or without.
 pub(super) fn link_name(typed: &[u8], dirs: [&Path; 2]) -> BString {
     let bytes = BStr::new(typed);
-    let mut tops: Vec<&[u8]> = dirs.map(|dir| dir.as_os_str().as_encoded_bytes()).into();
-    tops.push(b"/dev");
+    let usual = Roots::system().dev;
+    let tops = dirs.into_iter().chain([usual.as_path()]).map(|dir| dir.as_os_str().as_encoded_bytes());
     let below = tops.into_iter().find_map(|top| bytes.strip_prefix(top)?.strip_prefix(b"/"));
     below.unwrap_or(typed).trim_start_with(|c| c == '/').into()
 }

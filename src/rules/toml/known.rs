@@ -1,12 +1,15 @@
 //! Owns what a rule file is checked against: the accounts and the builtins of the system.
 //!
-//! Never looks anything up by itself: the caller says what is known.
+//! Names are looked up when a file is read; never kept.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs;
+
+use crate::roots::Roots;
 
 /// The users and groups that names in rules stand for.
-pub trait Accounts {
+pub trait Accounts: fmt::Debug {
     /// The id of a user.
     fn user(&self, name: &str) -> Option<u32>;
     /// The id of a group.
@@ -75,6 +78,21 @@ fn names(text: &str) -> BTreeMap<String, u32> {
         }
     }
     out
+}
+
+/// The accounts of the system that `roots` belong to: the running one's, or those of another tree's `passwd` and `group`.
+/// A tree without either file takes those of the running system.
+pub fn accounts_of(roots: &Roots) -> Box<dyn Accounts + Send + Sync> {
+    let text = |name| fs::read(roots.etc.join(name)).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
+    if *roots == Roots::system() {
+        return Box::new(SystemAccounts);
+    }
+    match (text("passwd"), text("group")) {
+        (None, None) => Box::new(SystemAccounts),
+        (passwd, group) => {
+            Box::new(AccountFiles::parse(&passwd.unwrap_or_default(), &group.unwrap_or_default()))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod text;
 pub use command::IMPORT_KEYS;
 pub use condition::{CONDITION_KEYS, PARENT_KEYS, TEST_KEYS as VALUE_KEYS};
 pub use effect::{FINAL_KEYS, OPTIONS, READ_ONLY, WRITE_KEYS};
-pub use known::{AccountFiles, Accounts, Known, SystemAccounts};
+pub use known::{AccountFiles, Accounts, Known, SystemAccounts, accounts_of};
 pub use rule::{FILE_KEYS, RULE_KEYS};
 pub use test::{At, RuleTest, TEST_KEYS};
 
