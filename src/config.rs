@@ -1,1 +1,313 @@
-//! stub
+//! Owns the configuration: what may stand in `nameplate.toml`, its defaults, and where the file is looked for.
+//!
+//! [`KEYS`] is the one table of keys: the reader, the man page and the tests follow it. A key that is wrong is reported
+//! and keeps the value it had; the rest goes on. Never decides what a value means for a running daemon.
+
+mod value;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::diag::{Diagnostic, Place, SourceFile};
+use crate::roots::Roots;
+
+/// The name of the configuration file in its directories.
+pub const FILE_NAME: &str = "nameplate.toml";
+/// The directory beside it whose files are read after it.
+pub const DROP_IN_DIR: &str = "conf.d";
+
+/// Codes of the diagnostics of this module.
+pub mod codes {
+    /// The file can't be read.
+    pub const UNREADABLE: &str = "unreadable";
+    /// The text is no TOML.
+    pub const SYNTAX: &str = "syntax";
+    /// A key that does not exist.
+    pub const UNKNOWN_KEY: &str = "unknown-key";
+    /// A value of another type than the key's.
+    pub const WRONG_TYPE: &str = "wrong-type";
+    /// A value of the right type that can't be taken.
+    pub const BAD_VALUE: &str = "bad-value";
+}
+
+/// How nameplate stands to udevd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Companion where a udevd runs, standalone otherwise.
+    #[default]
+    Auto,
+    /// nameplate is the device manager.
+    Standalone,
+    /// udevd is; nameplate adds the names that its own rules ask for.
+    Companion,
+}
+
+impl Mode {
+    /// The words of the key, in the order of the variants.
+    pub const WORDS: &[(&str, Mode)] =
+        &[("auto", Mode::Auto), ("standalone", Mode::Standalone), ("companion", Mode::Companion)];
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How nameplate stands to udevd.
+    pub mode: Mode,
+    /// Worker threads; `None` is one for each processor.
+    pub workers: Option<NonZeroUsize>,
+    /// How long one event may take, its programs included.
+    pub event_timeout: Duration,
+    /// How long one program may run.
+    pub program_timeout: Duration,
+    /// Bytes of the uevent socket's receive buffer; 1 to `i32::MAX`, which is what the kernel takes.
+    pub receive_buffer: usize,
+    /// Unfinished events that are kept at most.
+    pub queue_limit: NonZeroUsize,
+    /// The least important messages that are logged.
+    pub log_level: tracing::Level,
+    /// Where links are made in place of the device directory; then nothing else is touched.
+    pub link_dir: Option<PathBuf>,
+    /// Directories of rules beside the standard ones, stronger than these, strongest first.
+    pub rules: Vec<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Auto,
+            workers: None,
+            event_timeout: Duration::from_secs(180),
+            program_timeout: Duration::from_secs(30),
+            receive_buffer: 128 << 20,
+            queue_limit: NonZeroUsize::MIN.saturating_add(65_535),
+            log_level: tracing::Level::INFO,
+            link_dir: None,
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// One key of the configuration file.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of value it takes, for people.
+    pub kind: &'static str,
+    /// The default as it would stand in the file; `None` where the key has none.
+    pub default: Option<&'static str>,
+    /// What it does: sentences for the man page.
+    pub doc: &'static str,
+    set: fn(&mut Config, &DeValue<'_>) -> Result<(), Wrong>,
+}
+
+/// Why a value can't be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wrong {
+    code: &'static str,
+    message: String,
+    hint: String,
+}
+
+/// Every key, in the order of the man page.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "mode",
+        kind: "\"auto\", \"standalone\" or \"companion\"",
+        default: Some("\"auto\""),
+        doc: "How nameplate stands to udevd. As companion it leaves udevd at its work and adds the names that its own \
+              rules ask for. Standalone it is the device manager itself. With \"auto\" it is companion where a udevd \
+              answers, standalone otherwise.",
+        set: |c, v| value::one_of(v, Mode::WORDS).map(|mode| c.mode = mode),
+    },
+    Key {
+        name: "workers",
+        kind: "whole number, 0 to 1024",
+        default: Some("0"),
+        doc: "How many threads carry out events. 0 is one for each processor.",
+        set: |c, v| value::whole(v, 0, 1024).map(|n| c.workers = NonZeroUsize::new(n)),
+    },
+    Key {
+        name: "event_timeout",
+        kind: "duration",
+        default: Some("\"180s\""),
+        doc: "How long one event may take, with all its programs. An event that takes longer is given up: the last \
+              good record of its device stays in force.",
+        set: |c, v| value::duration(v).map(|d| c.event_timeout = d),
+    },
+    Key {
+        name: "program_timeout",
+        kind: "duration",
+        default: Some("\"30s\""),
+        doc: "How long one program of a rule may run. Then it is killed, with all that it started.",
+        set: |c, v| value::duration(v).map(|d| c.program_timeout = d),
+    },
+    Key {
+        name: "receive_buffer",
+        kind: "size",
+        default: Some("\"128M\""),
+        doc: "The receive buffer of the kernel's events. Sizes beyond the system's limit need the capability \
+              CAP_NET_ADMIN; without it the limit holds. When the buffer overflows nothing is lost for good: the \
+              devices are compared with /sys.",
+        set: |c, v| value::size(v).map(|n| c.receive_buffer = n),
+    },
+    Key {
+        name: "queue_limit",
+        kind: "whole number, 1 to 10000000",
+        default: Some("65536"),
+        doc: "How many unfinished events are kept. Beyond it they wait in the receive buffer.",
+        set: |c, v| {
+            let limit = value::whole(v, 1, 10_000_000)?;
+            c.queue_limit = NonZeroUsize::new(limit).unwrap_or(c.queue_limit);
+            Ok(())
+        },
+    },
+    Key {
+        name: "log_level",
+        kind: "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        default: Some("\"info\""),
+        doc: "The least important messages that are logged.",
+        set: |c, v| value::one_of(v, value::LOG_LEVELS).map(|level| c.log_level = level),
+    },
+    Key {
+        name: "link_dir",
+        kind: "absolute path",
+        default: None,
+        doc: "Links are made below this directory in place of /dev, and nothing else is touched: no permissions, no \
+              network names, no records of udev's. Any user can run nameplate so.",
+        set: |c, v| value::path(v).map(|path| c.link_dir = Some(path)),
+    },
+    Key {
+        name: "rules",
+        kind: "list of absolute paths",
+        default: Some("[]"),
+        doc: "More directories of rules, strongest first. They are stronger than the standard ones: a file of theirs \
+              replaces one of the same name there.",
+        set: |c, v| value::paths(v).map(|paths| c.rules = paths),
+    },
+];
+
+/// A configuration with where it came from and what was wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// The values; where something was wrong, the weaker file's or the default.
+    pub config: Config,
+    /// The files that were read, in that order. A later one overrules an earlier one.
+    pub files: Vec<PathBuf>,
+    /// What was wrong, in the order of files and places.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Loaded {
+    fn read(&mut self, path: &Path) {
+        match fs::read(path) {
+            Ok(bytes) => {
+                let source = SourceFile::new(path, &bytes);
+                self.diagnostics.append(&mut apply(&mut self.config, &source));
+                self.files.push(path.into());
+            }
+            Err(error) => self.diagnostics.push(unreadable(path, &error)),
+        }
+    }
+}
+
+/// Reads the system's configuration: `nameplate.toml` of the strongest directory that has one, then the files
+/// `conf.d/*.toml` of all directories by name; of two with one name the stronger directory's counts, and an empty one
+/// (or a link to the null device) masks the others.
+pub fn load(roots: &Roots) -> Loaded {
+    let dirs = roots.config_dirs();
+    let mut loaded = Loaded::default();
+    if let Some(main) =
+        dirs.iter().map(|dir| dir.join(FILE_NAME)).find(|path| path.symlink_metadata().is_ok())
+    {
+        loaded.read(&main);
+    }
+    let mut drop_ins: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for dir in dirs.iter().map(|dir| dir.join(DROP_IN_DIR)) {
+        match toml_files(&dir) {
+            Ok(paths) => {
+                for (name, path) in paths {
+                    drop_ins.entry(name).or_insert(path);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => loaded.diagnostics.push(unreadable(&dir, &error)),
+        }
+    }
+    for path in drop_ins.values() {
+        loaded.read(path);
+    }
+    loaded
+}
+
+/// Reads exactly this file, as `--config` asks. A file that can't be read is among the diagnostics.
+pub fn load_file(path: &Path) -> Loaded {
+    let mut loaded = Loaded::default();
+    loaded.read(path);
+    loaded
+}
+
+fn toml_files(dir: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let path = dir.join(&name);
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            found.push((name, path));
+        }
+    }
+    Ok(found)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let place = SourceFile::new(path, b"").place(0..0);
+    Diagnostic::error(codes::UNREADABLE, format!("can't be read: {error}"), place)
+}
+
+/// Lays one file's keys over `config`; what is wrong changes nothing and comes back.
+pub fn apply(config: &mut Config, source: &Arc<SourceFile>) -> Vec<Diagnostic> {
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    if !errors.is_empty() {
+        // Half a file may mean anything: of a text that is no TOML nothing is taken.
+        return errors
+            .iter()
+            .map(|e| {
+                Diagnostic::error(codes::SYNTAX, e.message(), source.place(e.span().unwrap_or_default()))
+            })
+            .collect();
+    }
+    let mut diagnostics = Vec::new();
+    for (name, value) in document.get_ref() {
+        match KEYS.iter().find(|key| key.name == name.get_ref()) {
+            Some(key) => {
+                if let Err(wrong) = (key.set)(config, value.get_ref()) {
+                    let message = format!("`{}`: {}", key.name, wrong.message);
+                    let place = source.place(value.span());
+                    diagnostics.push(Diagnostic::error(wrong.code, message, place).hint(wrong.hint));
+                }
+            }
+            None => diagnostics.push(unknown_key(name.get_ref(), source.place(name.span()))),
+        }
+    }
+    diagnostics.sort_by_key(|diagnostic| diagnostic.place.span.start);
+    diagnostics
+}
+
+fn unknown_key(name: &str, place: Place) -> Diagnostic {
+    let hint = match value::nearest(name, KEYS.iter().map(|key| key.name)) {
+        Some(meant) => format!("write `{meant}`"),
+        None => format!("the keys are {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
+    };
+    Diagnostic::error(codes::UNKNOWN_KEY, format!("unknown key `{name}`"), place).hint(hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -76,6 +76,11 @@ impl Roots {
         self.run.join("udev/control")
     }
 
+    /// The control socket of systemd-udevd from version 258 on.
+    pub fn udevd_varlink(&self) -> PathBuf {
+        self.run.join("udev/io.systemd.Udev")
+    }
+
     /// Relative program names of rules are looked up here.
     pub fn helper_dir(&self) -> PathBuf {
         self.usr_lib.join("udev")

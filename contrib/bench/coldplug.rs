@@ -56,7 +56,11 @@ fn main() -> ExitCode {
     });
     let ratio = start.as_secs_f64() / floor.as_secs_f64();
     println!("nameplate, start to ready         {:>8.3} s   {ratio:.2} x floor", start.as_secs_f64());
-    println!("nameplate, {COUNT} change events     {:>8.3} s   {:.0} events/s", events.as_secs_f64(), rate(events));
+    println!(
+        "nameplate, {COUNT} change events     {:>8.3} s   {:.0} events/s",
+        events.as_secs_f64(),
+        rate(events)
+    );
     match udevd() {
         Some(time) => println!(
             "systemd-udevd, trigger and settle {:>8.3} s   {:.1} x nameplate",
@@ -114,7 +118,10 @@ fn nameplate() -> (Duration, Duration) {
         .map(Running)
         .expect("daemon");
     let mut message = [0; 4096];
-    while notify.recv(&mut message).is_ok_and(|len| !String::from_utf8_lossy(&message[..len]).contains("READY=1")) {}
+    while notify
+        .recv(&mut message)
+        .is_ok_and(|len| !String::from_utf8_lossy(&message[..len]).contains("READY=1"))
+    {}
     let start = begin.elapsed();
     let named = fs::read_dir(links.join("np-bench/by-kernel")).map_or(0, Iterator::count);
     assert!(named >= usize::try_from(COUNT).expect("count"), "only {named} links at the end of the start");
@@ -145,8 +152,9 @@ impl Drop for Running {
 
 /// systemd-udevd with the same rules and nothing else: `trigger` for all devices and `settle`.
 fn udevd() -> Option<Duration> {
-    let daemon =
-        ["/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd"].into_iter().find(|p| Path::new(p).exists())?;
+    let daemon = ["/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd"]
+        .into_iter()
+        .find(|p| Path::new(p).exists())?;
     let dir = tempfile::tempdir().ok()?;
     fs::write(dir.path().join("50-bench.rules"), UDEV_RULES).ok()?;
     // all it writes but the links is in a private /run; the links are removed by the script's end

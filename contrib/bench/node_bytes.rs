@@ -135,8 +135,9 @@ fn add(out: &mut Vec<(DevPath, Facts)>, path: &str, subsystem: &str, number: Opt
 fn main() -> ExitCode {
     let cost = measure();
     println!(
-        "{} bytes a node ({} with malloc's rounding, {} by the tree's own count) over {DEVICES} devices; budget {BUDGET}",
-        cost.asked, cost.taken, cost.reported
+        "{} bytes a node ({} with malloc's rounding, {} by the tree's own count) over {DEVICES} devices; budget {BUDGET}; \
+         {} bytes in all left when the tree was dropped",
+        cost.asked, cost.taken, cost.reported, cost.leaked
     );
     ExitCode::from(u8::from(cost.asked > BUDGET))
 }

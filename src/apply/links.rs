@@ -164,8 +164,13 @@ impl LinkFarm {
         device_number(&fstatat(dir, base(link), AtFlags::empty()).ok()?)
     }
 
-    /// Makes `link` lead to `node`. `ours`: nodes that it may lead to so far and still be ours to change.
-    pub fn place(&self, link: &LinkName, node: &LinkName, ours: &[LinkName]) -> Result<Placed, LinkError> {
+    /// Makes `link` lead to `node`. `ours` says of a node whether a link that leads to it so far is ours to change.
+    pub fn place(
+        &self,
+        link: &LinkName,
+        node: &LinkName,
+        ours: impl Fn(&LinkName) -> bool,
+    ) -> Result<Placed, LinkError> {
         let target = self.target(link, node);
         for _ in 0..TRIES {
             let dir = match self.make_parent(link) {
@@ -185,7 +190,7 @@ impl LinkFarm {
             match look_at(&dir, base(link)).map_err(failed("read", link))? {
                 Found::Nothing => {}
                 Found::Link(there) if there == target => return Ok(Placed::AlreadyThere),
-                Found::Link(there) if !self.is_ours(link, &there, ours) => {
+                Found::Link(there) if self.node(link, &there).is_none_or(|node| !ours(&node)) => {
                     return Ok(Placed::Refused(Refusal::ForeignLink(there)));
                 }
                 Found::Link(_) => match self.rename_over(&dir, base(link), &target) {
@@ -199,8 +204,8 @@ impl LinkFarm {
         Err(failed("make", link)(Errno::EBUSY))
     }
 
-    /// Removes `link` if it leads to one of the nodes `ours`, and the directories that it leaves empty.
-    pub fn remove(&self, link: &LinkName, ours: &[LinkName]) -> Result<Removed, LinkError> {
+    /// Removes `link` if it leads to a node that is `ours`, and the directories that it leaves empty.
+    pub fn remove(&self, link: &LinkName, ours: impl Fn(&LinkName) -> bool) -> Result<Removed, LinkError> {
         let dir = match self.parent(link) {
             Ok(dir) => dir,
             Err(Errno::ENOENT) => return Ok(Removed::Nothing),
@@ -209,7 +214,7 @@ impl LinkFarm {
         };
         match look_at(&dir, base(link)).map_err(failed("read", link))? {
             Found::Nothing => return Ok(Removed::Nothing),
-            Found::Link(there) if self.is_ours(link, &there, ours) => {}
+            Found::Link(there) if self.node(link, &there).is_some_and(|node| ours(&node)) => {}
             Found::Link(there) => return Ok(Removed::Refused(Refusal::ForeignLink(there))),
             Found::Other | Found::Parent => return Ok(Removed::Refused(Refusal::NotALink)),
         }
@@ -223,25 +228,15 @@ impl LinkFarm {
         Ok(Removed::Removed)
     }
 
-    /// Removes links that a run which was killed left under a temporary name in directory `dir` (`""`: the root itself).
-    /// Returns how many there were.
-    pub fn remove_temporaries(&self, dir: &[u8]) -> usize {
+    /// Removes what a run that was killed left in directory `dir` (`""`: the root itself): links under a temporary name, and
+    /// `dir` and its parents where they are empty. Returns how many links there were.
+    pub fn tidy(&self, dir: &[u8]) -> usize {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let path: &[u8] = if dir.is_empty() { b"." } else { dir };
-        let Ok(opened) = open_beneath(&self.root, path, flags, Symlinks::Refused) else { return 0 };
-        let left = list(&opened).unwrap_or_default().into_iter().filter(|name| name.starts_with(TEMPORARY));
-        let removed = left
-            .filter(|name| read_link(&opened, name).is_ok())
-            .filter(|name| unlinkat(&opened, name.as_bytes(), UnlinkatFlags::NoRemoveDir).is_ok())
-            .count();
-        if removed > 0 {
-            self.remove_empty(dir);
-        }
+        let opened = open_beneath(&self.root, path, flags, Symlinks::Refused);
+        let removed = opened.map_or(0, |opened| remove_temporaries(&opened));
+        self.remove_empty(dir);
         removed
-    }
-
-    fn is_ours(&self, link: &LinkName, there: &[u8], ours: &[LinkName]) -> bool {
-        self.node(link, there).is_some_and(|node| ours.contains(&node))
     }
 
     fn parent(&self, link: &LinkName) -> Result<Place<'_>, Errno> {
@@ -282,12 +277,20 @@ impl LinkFarm {
                 open_beneath(&self.root, above, OFlag::O_PATH | OFlag::O_DIRECTORY, Symlinks::Refused)
                     .and_then(|dir| unlinkat(dir, name, UnlinkatFlags::RemoveDir))
             };
-            if removed.is_err() {
+            // a killed run may have made or removed the upper ones only
+            if !matches!(removed, Ok(()) | Err(Errno::ENOENT)) {
                 return;
             }
             path = above;
         }
     }
+}
+
+fn remove_temporaries(dir: &OwnedFd) -> usize {
+    let left = list(dir).unwrap_or_default().into_iter().filter(|name| name.starts_with(TEMPORARY));
+    left.filter(|name| read_link(dir, name).is_ok())
+        .filter(|name| unlinkat(dir, name.as_bytes(), UnlinkatFlags::NoRemoveDir).is_ok())
+        .count()
 }
 
 /// The directory of `link`, relative to the root; empty for the root itself.
@@ -355,6 +358,10 @@ mod tests {
         (dir, farm)
     }
 
+    fn none(_: &LinkName) -> bool {
+        false
+    }
+
     fn text(dir: &tempfile::TempDir, link: &str) -> PathBuf {
         std::fs::read_link(dir.path().join(link)).unwrap()
     }
@@ -407,17 +414,17 @@ mod tests {
         let (dir, farm) = farm();
         let (link, a, b) = (name("by/path/x"), name("sda"), name("sdb"));
         assert_eq!(farm.look(&link), Ok(Found::Nothing));
-        assert_eq!(farm.place(&link, &a, &[]), Ok(Placed::Created));
-        assert_eq!(farm.place(&link, &a, &[]), Ok(Placed::AlreadyThere));
+        assert_eq!(farm.place(&link, &a, none), Ok(Placed::Created));
+        assert_eq!(farm.place(&link, &a, none), Ok(Placed::AlreadyThere));
         assert_eq!(text(&dir, "by/path/x"), PathBuf::from("../../sda"));
-        assert_eq!(farm.place(&link, &b, std::slice::from_ref(&a)), Ok(Placed::Replaced));
+        assert_eq!(farm.place(&link, &b, |n| *n == a), Ok(Placed::Replaced));
         assert_eq!(text(&dir, "by/path/x"), PathBuf::from("../../sdb"));
         assert_eq!(std::fs::read_dir(dir.path().join("by/path")).unwrap().count(), 1);
         let foreign = Refusal::ForeignLink("../../sdb".into());
-        assert_eq!(farm.remove(&link, std::slice::from_ref(&a)), Ok(Removed::Refused(foreign)));
+        assert_eq!(farm.remove(&link, |n| *n == a), Ok(Removed::Refused(foreign)));
         std::fs::write(dir.path().join("by/kept"), "").unwrap();
-        assert_eq!(farm.remove(&link, std::slice::from_ref(&b)), Ok(Removed::Removed));
-        assert_eq!(farm.remove(&link, &[b]), Ok(Removed::Nothing));
+        assert_eq!(farm.remove(&link, |n| *n == b), Ok(Removed::Removed));
+        assert_eq!(farm.remove(&link, |n| *n == b), Ok(Removed::Nothing));
         assert!(!dir.path().join("by/path").exists());
         assert!(dir.path().join("by/kept").exists());
     }
@@ -442,10 +449,14 @@ mod tests {
             ("out/x", Refusal::Parent),
             ("file/x", Refusal::Parent),
         ];
-        let ours = [name("sdb")];
+        let ours = name("sdb");
         for (link, why) in refused {
-            assert_eq!(farm.place(&name(link), &ours[0], &ours), Ok(Placed::Refused(why.clone())), "{link}");
-            assert_eq!(farm.remove(&name(link), &ours), Ok(Removed::Refused(why)), "{link}");
+            assert_eq!(
+                farm.place(&name(link), &ours, |n| *n == ours),
+                Ok(Placed::Refused(why.clone())),
+                "{link}"
+            );
+            assert_eq!(farm.remove(&name(link), |n| *n == ours), Ok(Removed::Refused(why)), "{link}");
         }
         assert_eq!(std::fs::read(at("file")).unwrap(), b"precious");
         assert_eq!(text(&dir, "link"), PathBuf::from("sda"));
@@ -462,24 +473,25 @@ mod tests {
         let odd = [odd, vec![LinkName::new(b"\xff\xfe").unwrap()]].concat();
         let node = name("sda");
         for link in &odd {
-            assert_eq!(farm.place(link, &node, &[]), Ok(Placed::Created), "{link}");
-            assert_eq!(farm.place(link, &name("sdb"), std::slice::from_ref(&node)), Ok(Placed::Replaced));
-            assert_eq!(farm.remove(link, &[name("sdb")]), Ok(Removed::Removed), "{link}");
+            assert_eq!(farm.place(link, &node, none), Ok(Placed::Created), "{link}");
+            assert_eq!(farm.place(link, &name("sdb"), |n| *n == node), Ok(Placed::Replaced));
+            assert_eq!(farm.remove(link, |n| *n == name("sdb")), Ok(Removed::Removed), "{link}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn temporary_names_of_a_killed_run_go() {
+    fn what_a_killed_run_left_goes() {
         let (dir, farm) = farm();
         std::fs::create_dir_all(dir.path().join("d/e")).unwrap();
         std::fs::write(dir.path().join(".nameplate-file"), "not a link").unwrap();
+        std::fs::create_dir_all(dir.path().join("empty/er")).unwrap();
         for at in [".nameplate-12-0", "d/e/.nameplate-12-1", "d/e/.nameplate-13-0"] {
             symlink("sda", dir.path().join(at)).unwrap();
         }
-        let counts = [&b""[..], b"d/e", b"d", b"none"].map(|at| farm.remove_temporaries(at));
-        assert_eq!(counts, [1, 2, 0, 0]);
-        assert!(!dir.path().join("d").exists());
+        let counts = [&b""[..], b"d/e", b"d", b"none", b"empty/er/est"].map(|at| farm.tidy(at));
+        assert_eq!(counts, [1, 2, 0, 0, 0]);
+        assert!(!dir.path().join("d").exists() && !dir.path().join("empty").exists());
         assert!(dir.path().join(".nameplate-file").exists());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Never decides: each part is told what to do and returns what it did.
 
+pub mod event;
 pub mod links;
 pub mod names;
 pub mod netif;

@@ -4,7 +4,9 @@
 //! one name in the other order. A link operation takes some microseconds; there is nothing to be gained by more locks.
 //!
 //! A link that was already there, just as it would be made, when its first claim came is somebody else's (udevd asked
-//! for the same name): it is never removed or led elsewhere. Links of a former run are made known by [`Names::adopt`].
+//! for the same name): it is never removed or led elsewhere. Links of a former run are made known by [`Names::adopt`], so a
+//! device's record has to be written before links that it adds are made and after links that it gives up are removed,
+//! and has to be kept as long as the links.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -158,7 +160,7 @@ impl Names {
     }
 
     /// Compares the table with the directory and repairs the directory: links of ours that are missing, lead elsewhere or
-    /// should have gone, and what a killed run left under temporary names.
+    /// should have gone, and what a killed run left: links under temporary names, empty directories.
     pub fn repair(&self) -> Repair {
         let mut table = self.lock();
         let links: Vec<LinkName> = table.claims.links().map(|(link, _)| link.clone()).collect();
@@ -175,7 +177,7 @@ impl Names {
             }
         }
         reports.retain(|report| report.result != Ok(Outcome::AlreadyThere));
-        let temporaries = dirs.iter().map(|dir| self.farm.remove_temporaries(dir)).sum();
+        let temporaries = dirs.iter().map(|dir| self.farm.tidy(dir)).sum();
         Repair { reports, temporaries }
     }
 
@@ -227,8 +229,7 @@ impl Table {
         new: &Holder,
     ) -> Result<Outcome, LinkError> {
         let known = old.is_some() || self.is_debt(link);
-        let ours = self.ours(link, old);
-        match farm.place(link, &new.node, &ours) {
+        match farm.place(link, &new.node, |node| self.is_ours(link, old, node)) {
             Ok(placed) => {
                 self.debts.remove(link);
                 let mine = match &placed {
@@ -259,7 +260,7 @@ impl Table {
         if self.foreign.remove(link) {
             return Ok(Outcome::Left);
         }
-        match farm.remove(link, &self.ours(link, old)) {
+        match farm.remove(link, |node| self.is_ours(link, old, node)) {
             Ok(removed) => {
                 self.debts.remove(link);
                 Ok(removed.into())
@@ -271,15 +272,13 @@ impl Table {
         }
     }
 
-    /// Nodes that `link` may lead to as long as it is ours.
-    fn ours(&self, link: &LinkName, old: Option<&Holder>) -> Vec<LinkName> {
-        if self.foreign.contains(link) {
-            return Vec::new();
-        }
-        let mut nodes = self.claims.nodes(link);
-        nodes.extend(old.map(|holder| holder.node.clone()));
-        nodes.extend(self.debts.get(link).into_iter().flatten().cloned());
-        nodes
+    /// True when a link that leads to `node` is ours: it was made for the old holder, for somebody of whom a change
+    /// failed, or for any who claim the name (somebody killed may have been about to hand it over).
+    fn is_ours(&self, link: &LinkName, old: Option<&Holder>, node: &LinkName) -> bool {
+        !self.foreign.contains(link)
+            && (old.is_some_and(|old| old.node == *node)
+                || self.debts.get(link).is_some_and(|debts| debts.contains(node))
+                || self.claims.is_claimants_node(link, node))
     }
 
     fn is_debt(&self, link: &LinkName) -> bool {
@@ -306,7 +305,7 @@ impl Table {
             return None;
         }
         let old = Some(Holder { device: device.clone(), node: node.clone() });
-        let result = farm.remove(link, &[node]).map(Outcome::from);
+        let result = farm.remove(link, |there| *there == node).map(Outcome::from);
         Some(LinkReport { link: link.clone(), old, new: None, result })
     }
 }
@@ -333,220 +332,4 @@ impl From<Removed> for Outcome {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-    use std::path::Path;
-
-    use super::*;
-    use crate::ids::{DevNum, NodeKind};
-
-    fn name(text: &str) -> LinkName {
-        LinkName::new(text.as_bytes()).unwrap()
-    }
-
-    fn disk(minor: u32) -> DeviceId {
-        DeviceId::Node(DevNum { kind: NodeKind::Block, major: 8, minor })
-    }
-
-    /// A device's set of links, all with one priority; what was done with each.
-    fn set(names: &Names, minor: u32, priority: i32, links: &[&str]) -> Vec<(String, Outcome)> {
-        let links: Vec<_> = links.iter().map(|link| (name(link), priority)).collect();
-        show(names.set(&disk(minor), &name(&format!("sd{minor}")), &links))
-    }
-
-    fn show(reports: Vec<LinkReport>) -> Vec<(String, Outcome)> {
-        reports.into_iter().map(|r| (r.link.to_string(), r.result.unwrap())).collect()
-    }
-
-    fn one(link: &str, outcome: Outcome) -> Vec<(String, Outcome)> {
-        vec![(link.into(), outcome)]
-    }
-
-    fn names_in(dir: &Path) -> Names {
-        Names::new(LinkFarm::open(dir, dir).unwrap())
-    }
-
-    /// Where a link leads to, empty if it is not there.
-    fn text(dir: &Path, link: &str) -> String {
-        std::fs::read_link(dir.join(link)).map(|t| t.to_str().unwrap().to_owned()).unwrap_or_default()
-    }
-
-    fn former(minor: u32, links: &[&str], node: Option<&str>) -> Former {
-        let links = links.iter().map(|link| name(link)).collect();
-        Former {
-            device: disk(minor),
-            node: node.map(name),
-            links,
-            priority: 0,
-            init_usec: Some(u64::from(minor)),
-        }
-    }
-
-    #[test]
-    fn priority_and_hand_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let names = names_in(dir.path());
-        assert_eq!(set(&names, 1, 0, &["x"]), one("x", Outcome::Created));
-        assert_eq!(set(&names, 2, 0, &["x"]), one("x", Outcome::Waiting));
-        assert_eq!(set(&names, 3, 5, &["x"]), one("x", Outcome::Replaced));
-        assert_eq!(text(dir.path(), "x"), "sd3");
-        assert_eq!(set(&names, 3, 4, &["x"]), one("x", Outcome::AlreadyThere));
-        assert_eq!(show(names.release_all(&disk(3))), one("x", Outcome::Replaced));
-        assert_eq!(text(dir.path(), "x"), "sd1");
-        assert_eq!(show(names.release_all(&disk(2))), one("x", Outcome::Waiting));
-        assert_eq!(show(names.release_all(&disk(1))), one("x", Outcome::Removed));
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn what_somebody_else_has_stays_for_ever() {
-        let dir = tempfile::tempdir().unwrap();
-        let names = names_in(dir.path());
-        symlink("sd1", dir.path().join("same")).unwrap();
-        symlink("sd9", dir.path().join("other")).unwrap();
-        std::fs::write(dir.path().join("file"), "").unwrap();
-        let refused = Outcome::Refused(Refusal::ForeignLink("sd9".into()));
-        assert_eq!(set(&names, 1, 0, &["same"]), one("same", Outcome::AlreadyThere));
-        assert_eq!(set(&names, 2, 9, &["same"])[0].1, Outcome::Refused(Refusal::ForeignLink("sd1".into())));
-        assert_eq!(set(&names, 3, 0, &["other"]), one("other", refused));
-        assert_eq!(set(&names, 4, 0, &["file"])[0].1, Outcome::Refused(Refusal::NotALink));
-        assert_eq!(names.foreign(), [name("file"), name("other"), name("same")]);
-        let repair = names.repair();
-        assert!(repair.reports.iter().all(|r| matches!(r.result, Ok(Outcome::Refused(_)))));
-        for minor in 1..=4 {
-            names.release_all(&disk(minor));
-        }
-        assert_eq!((text(dir.path(), "same"), text(dir.path(), "other")), ("sd1".into(), "sd9".into()));
-        assert!(dir.path().join("file").exists());
-        assert_eq!(names.foreign(), []);
-    }
-
-    #[test]
-    fn a_name_that_gets_free_is_taken() {
-        let dir = tempfile::tempdir().unwrap();
-        let names = names_in(dir.path());
-        std::fs::write(dir.path().join("x"), "").unwrap();
-        set(&names, 1, 0, &["x"]);
-        std::fs::remove_file(dir.path().join("x")).unwrap();
-        assert_eq!(set(&names, 1, 0, &["x"]), one("x", Outcome::Created));
-        assert_eq!(show(names.release_all(&disk(1))), one("x", Outcome::Removed));
-    }
-
-    #[test]
-    fn repair_after_somebody_meddled() {
-        let dir = tempfile::tempdir().unwrap();
-        let names = names_in(dir.path());
-        set(&names, 1, 0, &["a/gone", "kept", "led"]);
-        set(&names, 2, 0, &["led"]);
-        std::fs::remove_dir_all(dir.path().join("a")).unwrap();
-        std::fs::remove_file(dir.path().join("led")).unwrap();
-        symlink("sd2", dir.path().join("led")).unwrap();
-        symlink("sd1", dir.path().join(".nameplate-1-1")).unwrap();
-        let repair = names.repair();
-        let mut done = show(repair.reports);
-        done.sort_by(|a, b| a.0.cmp(&b.0));
-        assert_eq!(done, [("a/gone".into(), Outcome::Created), ("led".into(), Outcome::Replaced)]);
-        assert_eq!(repair.temporaries, 1);
-        assert_eq!((text(dir.path(), "a/gone"), text(dir.path(), "led")), ("../sd1".into(), "sd1".into()));
-        assert_eq!(names.repair(), Repair::default());
-    }
-
-    #[test]
-    fn a_killed_run_is_taken_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |link: &str| dir.path().join(link);
-        std::fs::create_dir(at("d")).unwrap();
-        // sd2 had `x` although sd1 is older; sd3 is gone; sd4 was killed between record and link
-        for (target, link) in [("sd2", "x"), ("sd3", "stale"), ("../sd3", "d/stale"), ("sd3", "handed")] {
-            symlink(target, at(link)).unwrap();
-        }
-        symlink("elsewhere", at("theirs")).unwrap();
-        let names = names_in(dir.path());
-        let kept = names.adopt(vec![
-            former(1, &["x"], Some("sd1")),
-            former(2, &["x"], Some("sd2")),
-            former(3, &["stale", "d/stale", "handed", "theirs"], Some("sd3")),
-            former(4, &["new", "handed"], Some("sd4")),
-        ]);
-        assert_eq!(kept, []);
-        let gone = show(names.release_all(&disk(3)));
-        let expected = [
-            ("d/stale", Outcome::Removed),
-            ("handed", Outcome::Replaced),
-            ("stale", Outcome::Removed),
-            ("theirs", Outcome::Refused(Refusal::ForeignLink("elsewhere".into()))),
-        ];
-        assert_eq!(gone, expected.map(|(link, outcome)| (link.to_owned(), outcome)));
-        assert_eq!(
-            set(&names, 4, 0, &["new", "handed"]),
-            [("handed".to_owned(), Outcome::AlreadyThere), ("new".to_owned(), Outcome::Created)]
-        );
-        assert_eq!(set(&names, 2, 0, &["x"]), one("x", Outcome::AlreadyThere));
-        assert_eq!(text(dir.path(), "x"), "sd2");
-        assert!(!at("d").exists());
-        assert_eq!(show(names.release_all(&disk(2))), one("x", Outcome::Replaced));
-    }
-
-    #[test]
-    fn links_of_devices_that_went_with_their_names() {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |link: &str| dir.path().join(link);
-        std::fs::write(at("there"), "").unwrap();
-        for (target, link) in [("sd7", "dangling"), ("/etc/none", "theirs"), ("sd1", "claimed")] {
-            symlink(target, at(link)).unwrap();
-        }
-        let names = names_in(dir.path());
-        let removed = names.adopt(vec![
-            former(7, &["dangling", "theirs", "claimed", "none"], None),
-            former(1, &["claimed"], Some("sd1")),
-        ]);
-        assert_eq!(show(removed), one("dangling", Outcome::Removed));
-        assert_eq!(
-            (text(dir.path(), "theirs"), text(dir.path(), "claimed")),
-            ("/etc/none".into(), "sd1".into())
-        );
-    }
-
-    #[test]
-    fn a_link_that_could_not_be_changed_is_still_ours_later() {
-        let dir = tempfile::tempdir().unwrap();
-        let names = names_in(dir.path());
-        set(&names, 1, 0, &["x"]);
-        // as if the file system had been read-only while sd1 handed over to sd2
-        let (old, new) = (Holder { device: disk(1), node: name("sd1") }, name("sd2"));
-        names.lock().claims.claim(&disk(2), &new, &name("x"), 0);
-        names.lock().claims.release_all(&disk(1));
-        names.lock().owe(&name("x"), Some(&old));
-        assert_eq!(show(names.repair().reports), one("x", Outcome::Replaced));
-        assert_eq!(text(dir.path(), "x"), "sd2");
-        names.lock().claims.release_all(&disk(2));
-        names.lock().owe(&name("x"), Some(&Holder { device: disk(2), node: new }));
-        assert_eq!(show(names.repair().reports), one("x", Outcome::Removed));
-        assert_eq!(names.repair(), Repair::default());
-    }
-
-    #[test]
-    fn threads_end_in_what_the_table_says() {
-        let dir = tempfile::tempdir().unwrap();
-        let names = names_in(dir.path());
-        std::thread::scope(|scope| {
-            for minor in 1..=4 {
-                let names = &names;
-                scope.spawn(move || {
-                    for round in 0..200 {
-                        let links = ["deep/a/x", "deep/b/y", "z"];
-                        set(names, minor, round % 3, &links[..round as usize % 4]);
-                    }
-                    set(names, minor, 0, &["deep/a/x", "z"]);
-                });
-            }
-        });
-        assert_eq!(names.repair(), Repair::default());
-        for (link, up) in [("deep/a/x", "../../"), ("z", "")] {
-            let holder = names.look(|claims| claims.holder(&name(link))).unwrap();
-            assert_eq!(text(dir.path(), link), format!("{up}{}", holder.node));
-        }
-        (1..=4).for_each(|minor| drop(names.release_all(&disk(minor))));
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-}
+mod tests;

@@ -167,4 +167,22 @@ mod tests {
         let refused = matches!(result, Err(RenameError::Kernel { errno: Errno::EPERM, .. }));
         assert!(result == Ok(Renamed::Gone) || refused, "{result:?}");
     }
+
+    /// In a network namespace of the test's own thread, where only `lo` is, down.
+    #[test]
+    fn a_real_interface() {
+        use nix::net::if_::if_nametoindex;
+        let renamed = std::thread::spawn(|| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).ok()?;
+            let index = IfIndex::new(if_nametoindex("lo").unwrap()).unwrap();
+            assert_eq!(rename(index, b"lan0"), Ok(Renamed::Done));
+            assert_eq!(rename(index, b"lan0"), Ok(Renamed::Done));
+            assert_eq!(if_nametoindex("lan0"), Ok(index.get()));
+            assert!(if_nametoindex("lo").is_err());
+            Some(())
+        });
+        if renamed.join().unwrap().is_none() {
+            println!("not run: a network namespace needs root");
+        }
+    }
 }

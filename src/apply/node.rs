@@ -4,7 +4,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
@@ -70,13 +70,12 @@ pub struct NodeError {
 #[derive(Debug)]
 pub struct NodeDir {
     dir: OwnedFd,
-    proc: PathBuf,
 }
 
 impl NodeDir {
-    /// Opens the device directory; `proc` is where procfs is.
-    pub fn open(devices: &Path, proc: &Path) -> io::Result<Self> {
-        Ok(Self { dir: open_dir(devices)?, proc: proc.to_owned() })
+    /// Opens the device directory.
+    pub fn open(devices: &Path) -> io::Result<Self> {
+        Ok(Self { dir: open_dir(devices)? })
     }
 
     /// Gives the node of device `number` what `want` says.
@@ -109,7 +108,7 @@ impl NodeDir {
                 return Ok(());
             }
             mode = to;
-            set_mode(&file, to, &self.proc).map_err(fail("change the mode of"))
+            set_mode(&file, to).map_err(fail("change the mode of"))
         };
         if (before.owner, before.group) != (after.owner, after.group) {
             // at no time may the new owner do what only the old one may, or the other way round
@@ -138,7 +137,6 @@ mod tests {
     use nix::sys::stat::{Mode, SFlag, mknod};
 
     use super::*;
-    use crate::roots::Roots;
 
     fn name(text: &str) -> LinkName {
         LinkName::new(text.as_bytes()).unwrap()
@@ -156,7 +154,7 @@ mod tests {
             Mode::from_bits_truncate(0o600),
             libc::makedev(1, 3),
         );
-        let dir = NodeDir::open(temp.path(), &Roots::system().proc).unwrap();
+        let dir = NodeDir::open(temp.path()).unwrap();
         made.is_ok().then_some((temp, dir))
     }
 

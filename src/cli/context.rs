@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::exit::Failure;
 use super::output::Style;
+use crate::config;
 use crate::daemon::control::socket_path;
 use crate::roots::Roots;
 
@@ -41,8 +42,8 @@ pub struct Context {
     pub own_rules: bool,
     /// The directory of links where it is not `/dev`.
     pub own_link_dir: Option<PathBuf>,
-    /// The configuration file, where it is not a standard one.
-    pub config: Option<PathBuf>,
+    /// The configuration, from the standard files or from the one that was given.
+    pub config: config::Loaded,
     /// Print JSON.
     pub json: bool,
     /// How text looks.
@@ -59,17 +60,25 @@ impl Context {
             Some(root) => Roots::below(&absolute(root)?),
             None => Roots::system(),
         };
+        let config = match &common.config {
+            Some(file) => named_config(&absolute(file)?)?,
+            None => config::load(&roots),
+        };
         let own_rules = !common.rules.is_empty();
         let rule_dirs = if own_rules {
             common.rules.iter().map(absolute).collect::<Result<_, _>>()?
         } else {
-            roots.rule_dirs()
+            config.config.rules.iter().cloned().chain(roots.rule_dirs()).collect()
+        };
+        let own_link_dir = match &common.link_dir {
+            Some(dir) => Some(absolute(dir)?),
+            None => config.config.link_dir.clone(),
         };
         Ok(Self {
             rule_dirs,
             own_rules,
-            own_link_dir: common.link_dir.as_ref().map(absolute).transpose()?,
-            config: common.config.as_ref().map(absolute).transpose()?,
+            own_link_dir,
+            config,
             json: common.json,
             style: Style::of_stdout(),
             roots,
@@ -90,11 +99,10 @@ impl Context {
         }
     }
 
-    /// The directory for what has to outlive a power-off: the numbers of `index`. With a link directory of the user's own
-    /// it is in there too.
+    /// Where the numbers of `index` are kept.
     pub fn state_dir(&self) -> PathBuf {
         match &self.own_link_dir {
-            Some(dir) => dir.join(".nameplate/state"),
+            Some(_) => self.run_dir().join("state"),
             None => self.roots.state(),
         }
     }
@@ -103,6 +111,12 @@ impl Context {
     pub fn control_socket(&self) -> PathBuf {
         socket_path(&self.run_dir())
     }
+}
+
+/// The file that `--config` names; one that can't be opened is not what was asked for.
+fn named_config(path: &Path) -> Result<config::Loaded, Failure> {
+    std::fs::File::open(path).map_err(|source| Failure::File { path: path.into(), source })?;
+    Ok(config::load_file(path))
 }
 
 #[cfg(test)]

@@ -4,6 +4,12 @@ use std::io::Write;
 
 use super::context::Context;
 use super::exit::{Exit, Failure};
+use super::site;
+use crate::config;
+use crate::daemon::{self, Settings, mode};
+use crate::diag;
+use crate::log;
+use crate::sys::process::close_inherited_on_exec;
 
 /// Run the device manager
 ///
@@ -30,8 +36,52 @@ pub(super) enum ModeArg {
     Companion,
 }
 
+impl From<ModeArg> for config::Mode {
+    fn from(typed: ModeArg) -> Self {
+        match typed {
+            ModeArg::Auto => config::Mode::Auto,
+            ModeArg::Standalone => config::Mode::Standalone,
+            ModeArg::Companion => config::Mode::Companion,
+        }
+    }
+}
+
 /// Runs the verb.
-pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let _ = (options, context, out);
-    Err(Failure::NotBuilt("daemon"))
+pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) -> Result<Exit, Failure> {
+    let config = &context.config.config;
+    let level = options.log_level.as_ref().and_then(|word| word.parse().ok()).unwrap_or(config.log_level);
+    let guard = log::init(level, log::Target::detect(&context.roots)).map_err(failed)?;
+    for diagnostic in &context.config.diagnostics {
+        tracing::warn!("{}", diag::render(diagnostic, false));
+    }
+    let mode = mode::choose(options.mode.map_or(config.mode, Into::into), &context.roots);
+    let settings = Settings {
+        site: site::of(context, mode)?,
+        mode,
+        rule_dirs: context.rule_dirs.clone(),
+        workers: config.workers.map_or_else(processors, Into::into),
+        queue_limit: config.queue_limit.into(),
+        receive_buffer: config.receive_buffer,
+        log: guard.control(),
+    };
+    if let Err(error) = close_inherited_on_exec() {
+        tracing::debug!(%error, "programs of rules inherit what this process was started with");
+    }
+    daemon::run(settings).map_err(failed)?;
+    Ok(Exit::Ok)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// The message with its causes, as one line.
+pub(super) fn failed(error: impl std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    Failure::Failed(text)
 }

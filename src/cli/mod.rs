@@ -28,6 +28,7 @@ mod man;
 mod monitor;
 mod reload;
 mod settle;
+mod site;
 mod status;
 mod test;
 mod tree;

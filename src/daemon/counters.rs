@@ -23,6 +23,22 @@ impl Counter {
     }
 }
 
+/// A number that somebody else counts, as last read.
+#[derive(Debug, Default)]
+pub(super) struct Reading(AtomicU64);
+
+impl Reading {
+    /// It is this now.
+    pub(super) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// As last read.
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What has happened since the daemon started.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -42,6 +58,8 @@ pub(super) struct Counters {
     pub(super) truncated: Counter,
     /// Times that the kernel said ENOBUFS.
     pub(super) overruns: Counter,
+    /// Events that the kernel says it dropped at our socket; read after each overrun.
+    pub(super) dropped_by_kernel: Reading,
     /// Sequence numbers that never came.
     pub(super) gaps: Counter,
     /// Comparisons of the tree with sysfs.

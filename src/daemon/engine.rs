@@ -2,27 +2,24 @@
 //!
 //! All that events share is here (tree, names, records, numbers); the order of events, the threads and the sockets are not.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::DaemonError;
+use super::origins::Origins;
 use super::programs::{Asking, Memory, Recalling};
-use super::watch::Watches;
+use super::{DaemonError, report};
+use crate::apply::event::{self, Programs};
 use crate::apply::links::LinkFarm;
-use crate::apply::names::{Former, LinkReport, Names, Outcome};
-use crate::apply::program::Programs;
-use crate::apply::{node, netif};
-use crate::decide::{self, Difference, Dry, Event, EventHost, Live, Permissions, Plan, Surroundings, decide};
+use crate::apply::names::{Former, LinkReport, Names, Repair};
+use crate::apply::node::NodeDir;
+use crate::decide::{Dry, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, decide};
 use crate::device::{Device, Facts, Source, Tree};
-use crate::diag::Place;
-use crate::ids::{Action, DevPath, DeviceId, LinkName};
+use crate::ids::{Action, DeviceId, LinkName};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
-use crate::rules::eval::Job as RunJob;
-use crate::rules::host::Host;
-use crate::rules::trace::Silent;
+use crate::rules::toml::SystemAccounts;
+use crate::rules::trace::Unobserved;
 use crate::store::files::RecordDir;
 use crate::store::index::Indexes;
 use crate::store::record::Record;
@@ -33,18 +30,11 @@ use crate::uevent::Uevent;
 pub enum Reach {
     /// Links only: somebody else (udevd) is the device manager, or the links are not in the device directory.
     Links,
-    /// Links, permissions, network names, watches.
+    /// Links, permissions, network names and watches.
     Everything,
 }
 
-/// Whether the programs of a plan run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Programs0 {
-    /// A real event.
-    Run,
-}
-
-/// Where an engine works.
+/// Where an engine works, and how far it reaches.
 #[derive(Debug, Clone)]
 pub struct Site {
     /// The system's directories.
@@ -53,19 +43,23 @@ pub struct Site {
     pub link_dir: PathBuf,
     /// The daemon's own directory: records, control socket.
     pub run_dir: PathBuf,
-    /// Where numbers of `index` are kept.
+    /// Where the numbers of `index` are kept.
     pub state_dir: PathBuf,
     /// What may be changed.
     pub reach: Reach,
-    /// Longest time that one event's programs have.
+    /// The longest time that the programs of one event have together.
     pub event_timeout: Duration,
+    /// The longest time that one program has.
+    pub program_timeout: Duration,
 }
 
-/// What is known of a device beside its record: which rule asked for its links, and what its last event was.
-#[derive(Debug, Clone)]
-struct Origin {
-    action: Action,
-    links: Box<[(LinkName, Place)]>,
+/// What became of one event.
+#[derive(Debug)]
+pub struct Handled {
+    /// What was decided.
+    pub plan: Plan,
+    /// What became of each link.
+    pub links: Vec<LinkReport>,
 }
 
 /// All that events share.
@@ -76,18 +70,249 @@ pub struct Engine {
     names: Names,
     records: RecordDir,
     numbers: Indexes,
+    nodes: NodeDir,
     programs: Programs,
     memory: Memory,
-    origins: Mutex<HashMap<DeviceId, Origin>>,
+    origins: Origins,
 }
 
-/// What became of one event.
-#[derive(Debug)]
-pub struct Handled {
-    /// What was decided.
-    pub plan: Plan,
-    /// What became of each link.
-    pub links: Vec<LinkReport>,
-    /// What went wrong on the way, in words; each cost only itself.
-    pub problems: Vec<String>,
+impl Engine {
+    /// Opens the directories of `site`, making its own where they are missing. The tree is empty.
+    pub fn open(site: Site) -> Result<Self, DaemonError> {
+        let failed = |path: &PathBuf| {
+            let path = path.clone();
+            move |source| DaemonError::Directory { path, source }
+        };
+        let farm = LinkFarm::open(&site.link_dir, &site.roots.dev).map_err(failed(&site.link_dir))?;
+        let records = RecordDir::open(&site.run_dir.join("data")).map_err(failed(&site.run_dir))?;
+        let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
+        Ok(Self {
+            nodes,
+            tree: Tree::new(Source::Live(site.roots.sys.clone())),
+            names: Names::new(farm),
+            records,
+            numbers: Indexes::new(&site.state_dir),
+            programs: Programs::new(&site.roots, site.program_timeout),
+            memory: Memory::default(),
+            origins: Origins::default(),
+            site,
+        })
+    }
+
+    /// Where it works.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// The devices.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The names.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Which rules asked for a device's links, and what its last event was.
+    pub(super) fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// The record of a device; a record that can't be read counts as none, and its repair is the next event.
+    pub fn record(&self, id: &DeviceId) -> Option<Record> {
+        crate::decide::Records::record(&self.records, id)
+    }
+
+    /// True when something of the device is there from before: its node in the tree, or its record.
+    pub(super) fn knows(&self, uevent: &Uevent) -> bool {
+        self.tree.get(&uevent.devpath).is_some() || self.record(&uevent.device_id()).is_some()
+    }
+
+    /// Takes over the names and records of a former run: who held a name keeps it, and what belongs to devices that
+    /// are no longer in the tree is removed. Call it with the whole tree and before the first event.
+    pub(super) fn adopt(&self) -> Result<(), DaemonError> {
+        let source = |source| DaemonError::Directory { path: self.site.run_dir.clone(), source };
+        self.records.clean().map_err(source)?;
+        let listing = self.records.list().map_err(source)?;
+        for (id, problem) in &listing.problems {
+            tracing::warn!(device = %id, %problem, "a line of a record is left out");
+        }
+        for error in &listing.errors {
+            tracing::warn!(%error, "a record is left out");
+        }
+        let (there, gone): (Vec<_>, Vec<_>) =
+            listing.records.into_iter().partition(|(id, _)| self.tree.by_id(id).is_some());
+        let gone_ids: Vec<DeviceId> = gone.iter().map(|(id, _)| id.clone()).collect();
+        let former = |(device, record): (DeviceId, Record)| Former {
+            device,
+            node: record.node,
+            links: record.links,
+            priority: record.priority,
+            init_usec: record.init_usec,
+        };
+        let mut reports = self.names.adopt(there.into_iter().chain(gone).map(former).collect());
+        for id in gone_ids {
+            reports.extend(self.names.release_all(&id));
+            self.delete_record(&id);
+        }
+        reports.iter().for_each(report::link);
+        Ok(())
+    }
+
+    /// Compares the links with the claims and repairs them.
+    pub(super) fn repair(&self) -> Repair {
+        let repair = self.names.repair();
+        repair.reports.iter().for_each(report::link);
+        repair
+    }
+
+    /// Carries one event through: tree, decision, names, node, record, programs.
+    pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
+        let device = self.enter(uevent);
+        let id = uevent.device_id();
+        let old = self.record(&id);
+        let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
+        if uevent.action != Action::Remove {
+            self.memory.forget(&id);
+        }
+        let asking = self.asking(&id);
+        let effects = Live { programs: &asking, numbers: &self.numbers };
+        let deadline = self.deadline();
+        let mut host = EventHost::new(self.surroundings(), &event, deadline, effects);
+        let plan = decide(rules, &event, &self.site.roots, &mut host, &mut Unobserved);
+        report::decided(&plan);
+        let links = match uevent.action {
+            Action::Remove => self.withdraw(&id, &plan),
+            _ => self.carry_out(&id, old.as_ref(), &plan),
+        };
+        if !plan.run.is_empty() {
+            event::run(&plan, &self.programs, &mut host, deadline);
+        }
+        if uevent.action == Action::Remove {
+            self.tree.remove(&uevent.devpath);
+        }
+        Handled { plan, links }
+    }
+
+    /// What other rules would make of a device that is there: programs that were asked before are not run again, and
+    /// nothing is changed. `None` if the device has gone.
+    pub(super) fn foresee(&self, rules: &Compiled, device: &Device) -> Option<(Uevent, Record, Plan)> {
+        let id = device.id()?;
+        let action = self.origins.action(&id);
+        let uevent = super::start::uevent_of(&self.tree, device, action)?;
+        let old = self.record(&id).unwrap_or_default();
+        let event = Event { uevent: &uevent, device: Some(device), record: Some(&old) };
+        let recalling = Recalling(self.asking(&id));
+        let effects = Dry::new(&recalling, &self.numbers);
+        let mut host = EventHost::new(self.surroundings(), &event, self.deadline(), effects);
+        let plan = decide(rules, &event, &self.site.roots, &mut host, &mut Unobserved);
+        Some((uevent, old, plan))
+    }
+
+    /// How the plan's node is now; `None` where permissions are not ours to change.
+    pub(super) fn permissions(&self, plan: &Plan) -> Option<Permissions> {
+        let node = plan.node.as_ref().filter(|_| self.site.reach == Reach::Everything)?;
+        let now = std::fs::symlink_metadata(self.site.roots.dev.join(super::view::path(&node.name))).ok()?;
+        Some(Permissions { uid: now.uid(), gid: now.gid(), mode: now.mode() & 0o7777 })
+    }
+
+    /// Gives a device what changed rules give it: [`Engine::handle`] without running anything.
+    pub(super) fn reapply(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
+        let device = self.tree.get(&uevent.devpath)?;
+        let id = device.id()?;
+        let (_, old, plan) = self.foresee(rules, &device)?;
+        let links = self.carry_out(&id, Some(&old), &plan);
+        Some(Handled { plan, links })
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            tree: &self.tree,
+            roots: &self.site.roots,
+            records: &self.records,
+            accounts: &SystemAccounts,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.site.event_timeout
+    }
+
+    fn asking<'w>(&'w self, device: &'w DeviceId) -> Asking<'w> {
+        Asking { runner: &self.programs as &dyn ProgramRunner, memory: &self.memory, device }
+    }
+
+    /// Brings the tree up to the event. After a removal the device is still there: rules may ask it.
+    fn enter(&self, uevent: &Uevent) -> Option<Device> {
+        let facts = Facts {
+            subsystem: Some(uevent.subsystem.clone()).filter(|s| !s.is_empty()),
+            devnum: uevent.devnum(),
+            ifindex: uevent.ifindex(),
+        };
+        match (uevent.action, uevent.devpath_old()) {
+            (Action::Remove, _) => self.tree.get(&uevent.devpath),
+            (Action::Move, Some(old)) => Some(self.tree.rename(&old, &uevent.devpath, &facts)),
+            _ => Some(self.tree.add(&uevent.devpath, &facts).into_device()),
+        }
+    }
+
+    /// Names, node and record of a device that is there. The record says what is claimed before a link is made and until
+    /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
+    fn carry_out(&self, id: &DeviceId, old: Option<&Record>, plan: &Plan) -> Vec<LinkReport> {
+        let mut record = plan.record(old);
+        record.init_usec = record.init_usec.or_else(report::now_usec);
+        if self.site.reach == Reach::Everything {
+            event::interface(plan);
+            event::permissions(&self.nodes, plan);
+        }
+        let kept = old.map(|old| &old.links).into_iter().flatten();
+        let going: Vec<LinkName> = kept.filter(|link| !record.links.contains(*link)).cloned().collect();
+        let changes = !going.is_empty();
+        let mut claimed = record.clone();
+        claimed.links.extend(going);
+        self.write_record(id, &claimed);
+        let links: Vec<(LinkName, i32)> = plan.links.iter().map(|l| (l.name.clone(), l.priority)).collect();
+        let reports = match &record.node {
+            Some(node) => self.names.set(id, node, &links),
+            None => self.names.release_all(id),
+        };
+        if changes {
+            self.write_record(id, &record);
+        }
+        self.origins.keep(id, plan);
+        reports.iter().for_each(report::link);
+        reports
+    }
+
+    /// Names and record of a device that has gone.
+    fn withdraw(&self, id: &DeviceId, plan: &Plan) -> Vec<LinkReport> {
+        // the number may already be another device's: then the names are that one's business
+        let reused = self.tree.by_id(id).is_some_and(|now| now.devpath() != plan.event.devpath);
+        if reused {
+            return Vec::new();
+        }
+        let reports = self.names.release_all(id);
+        self.delete_record(id);
+        self.memory.forget(id);
+        self.origins.forget(id);
+        reports.iter().for_each(report::link);
+        reports
+    }
+
+    /// A record is kept of a device that has something; one without anything costs no file.
+    fn write_record(&self, id: &DeviceId, record: &Record) {
+        let nothing = Record { init_usec: record.init_usec, node: record.node.clone(), ..Record::default() };
+        if *record == nothing {
+            self.delete_record(id);
+        } else if let Err(error) = self.records.write(id, record) {
+            tracing::error!(%error, "what is known of this device is lost at the next start");
+        }
+    }
+
+    fn delete_record(&self, id: &DeviceId) {
+        if let Err(error) = self.records.delete(id) {
+            tracing::error!(%error, "the next start finds a record of a device that is gone");
+        }
+    }
 }

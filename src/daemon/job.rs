@@ -1,5 +1,7 @@
 //! Owns what the queue holds: an event and why it is there.
 
+use std::sync::{Arc, Weak};
+
 use bstr::BString;
 
 use crate::ids::{Action, DevPath, DeviceId, SeqNum};
@@ -7,7 +9,7 @@ use crate::queue;
 use crate::uevent::Uevent;
 
 /// Why an event is handled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The kernel sent it.
     Kernel,
@@ -19,36 +21,66 @@ pub(super) enum Cause {
     Rules,
 }
 
+/// Held by every job of a batch that somebody waits for; the wait is over when the last one is dropped, whatever became
+/// of its job: done, made one with another, cancelled.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Token(Arc<()>);
+
+impl Token {
+    /// True when only this handle is left.
+    pub(super) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    /// For who wants to know whether any is left, without holding one.
+    pub(super) fn weak(&self) -> Weak<()> {
+        Arc::downgrade(&self.0)
+    }
+}
+
 /// One event to be handled.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
     pub(super) uevent: Uevent,
     pub(super) cause: Cause,
+    pub(super) tokens: Vec<Token>,
+}
+
+impl Job {
+    /// An event of the kernel's.
+    pub(super) fn of_kernel(uevent: Uevent) -> Self {
+        Self { uevent, cause: Cause::Kernel, tokens: Vec::new() }
+    }
+
+    /// An event that the daemon made itself.
+    pub(super) fn of_batch(uevent: Uevent, cause: Cause, batch: &Token) -> Self {
+        Self { uevent, cause, tokens: vec![batch.clone()] }
+    }
 }
 
 impl queue::Event for Job {
     fn action(&self) -> Action {
-        self.uevent.action()
+        self.uevent.action
     }
 
     fn seqnum(&self) -> SeqNum {
-        self.uevent.seqnum()
+        self.uevent.seqnum
     }
 
     fn devpath(&self) -> &DevPath {
-        self.uevent.devpath()
+        &self.uevent.devpath
     }
 
     fn devpath_old(&self) -> Option<DevPath> {
-        queue::Event::devpath_old(&self.uevent)
+        self.uevent.devpath_old()
     }
 
     fn device_id(&self) -> Option<DeviceId> {
-        queue::Event::device_id(&self.uevent)
+        Some(self.uevent.device_id())
     }
 
     fn devname(&self) -> Option<BString> {
-        queue::Event::devname(&self.uevent)
+        self.uevent.devname().map(BString::from)
     }
 
     fn waited_for(&self) -> Vec<BString> {
@@ -65,6 +97,7 @@ impl queue::Event for Job {
         if self.cause == Cause::Rules {
             self.cause = newer.cause;
         }
+        self.tokens.extend(newer.tokens);
         self.uevent.absorb(newer.uevent);
     }
 }

@@ -48,7 +48,7 @@ impl Memory {
 pub(super) struct Asking<'w> {
     pub(super) runner: &'w dyn ProgramRunner,
     pub(super) memory: &'w Memory,
-    pub(super) device: Option<&'w DeviceId>,
+    pub(super) device: &'w DeviceId,
 }
 
 /// Answers from memory and runs only what no event has asked yet: for changed rules.
@@ -67,18 +67,28 @@ impl fmt::Debug for Recalling<'_> {
 }
 
 impl ProgramRunner for Asking<'_> {
-    fn run(&self, argv: &[BString], environment: &Properties, deadline: Instant, limit: usize) -> ProgramOutput {
+    fn run(
+        &self,
+        argv: &[BString],
+        environment: &Properties,
+        deadline: Instant,
+        limit: usize,
+    ) -> ProgramOutput {
         let output = self.runner.run(argv, environment, deadline, limit);
-        if let Some(id) = self.device {
-            self.memory.keep(id, argv, &output);
-        }
+        self.memory.keep(self.device, argv, &output);
         output
     }
 }
 
 impl ProgramRunner for Recalling<'_> {
-    fn run(&self, argv: &[BString], environment: &Properties, deadline: Instant, limit: usize) -> ProgramOutput {
-        let recalled = self.0.device.and_then(|id| self.0.memory.recall(id, argv));
+    fn run(
+        &self,
+        argv: &[BString],
+        environment: &Properties,
+        deadline: Instant,
+        limit: usize,
+    ) -> ProgramOutput {
+        let recalled = self.0.memory.recall(self.0.device, argv);
         recalled.unwrap_or_else(|| self.0.run(argv, environment, deadline, limit))
     }
 }
@@ -103,7 +113,7 @@ mod tests {
     fn a_program_that_was_asked_is_not_run_again() {
         let (runner, memory) = (Counting::default(), Memory::default());
         let id = DeviceId::parse(b"b8:0").unwrap();
-        let asking = || Asking { runner: &runner, memory: &memory, device: Some(&id) };
+        let asking = || Asking { runner: &runner, memory: &memory, device: &id };
         let ask = |runner: &dyn ProgramRunner, word: &str| {
             runner.run(&[word.into()], &Properties::new(), Instant::now(), 100).stdout
         };

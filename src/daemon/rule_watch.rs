@@ -26,11 +26,12 @@ impl RuleWatch {
     pub(super) fn start(dirs: &[PathBuf], main: Sender<Message>) -> notify::Result<Self> {
         let (touched, touches) = crossbeam_channel::unbounded();
         let interesting: Vec<PathBuf> = dirs.to_vec();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
-            Ok(event) if !concerns(&event, &interesting) => {}
-            // an error may hide a change: look again rather than miss it
-            _ => drop(touched.send(())),
-        })?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
+                Ok(event) if !concerns(&event, &interesting) => {}
+                // an error may hide a change: look again rather than miss it
+                _ => drop(touched.send(())),
+            })?;
         for dir in dirs {
             watch(&mut watcher, dir);
         }

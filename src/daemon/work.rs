@@ -2,11 +2,11 @@
 //!
 //! The order of events is `queue`'s. Never handles an event.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::job::{Cause, Job};
+use super::job::{Job, Token};
 use crate::ids::{DevPath, SeqNum};
 use crate::queue::{Pushed, Queue, Ticket};
 
@@ -28,14 +28,13 @@ struct Inner {
     queue: Queue<Job>,
     runs: BTreeMap<RunId, Run>,
     next_run: u64,
-    /// Unfinished jobs by cause, for those that somebody waits for.
-    by_cause: HashMap<Cause, usize>,
     /// The highest number that the socket has given.
     seen: SeqNum,
-    /// How often the socket was found empty.
-    drains: u64,
-    /// Comparisons with sysfs that are asked for or under way.
-    resyncs: usize,
+    /// Emptyings of the socket begun, and the last of them that ended with an empty socket.
+    emptyings: u64,
+    emptied: u64,
+    /// Comparisons with sysfs that are asked for, under way, or have put events in that are not done.
+    resyncs: Vec<Weak<()>>,
     stopping: bool,
 }
 
@@ -54,10 +53,8 @@ pub(super) struct Standing {
     pub(super) done: bool,
     /// Unfinished events, whatever their number.
     pub(super) unfinished: usize,
-    /// How often the socket was found empty.
-    pub(super) drains: u64,
-    /// The highest number seen.
-    pub(super) seen: SeqNum,
+    /// The last emptying of the socket that has ended.
+    pub(super) emptied: u64,
 }
 
 /// A job that has been worked on for too long.
@@ -77,10 +74,10 @@ impl Work {
             queue: Queue::new(limit),
             runs: BTreeMap::new(),
             next_run: 0,
-            by_cause: HashMap::new(),
             seen: SeqNum(0),
-            drains: 0,
-            resyncs: 0,
+            emptyings: 0,
+            emptied: 0,
+            resyncs: Vec::new(),
             stopping: false,
         };
         Self { inner: Mutex::new(inner), ready: Condvar::new(), done: Condvar::new() }
@@ -94,12 +91,11 @@ impl Work {
     /// Puts a job in. `known`: whether anything of its device is there from before.
     pub(super) fn push(&self, job: Job, known: impl FnOnce(&Job) -> bool) -> Pushed {
         let mut inner = self.lock();
-        let (cause, seqnum) = (job.cause, job.uevent.seqnum);
-        inner.seen = inner.seen.max(seqnum);
+        inner.seen = inner.seen.max(job.uevent.seqnum);
         let pushed = inner.queue.push(job, known);
-        if pushed == Pushed::Queued {
-            *inner.by_cause.entry(cause).or_default() += 1;
-            self.ready.notify_one();
+        match pushed {
+            Pushed::Queued => self.ready.notify_one(),
+            Pushed::Coalesced | Pushed::Cancelled { .. } | Pushed::Overflow => self.done.notify_all(),
         }
         pushed
     }
@@ -136,14 +132,13 @@ impl Work {
         }
     }
 
-    /// The job of this run is over. False: it was given up meanwhile, and its result counts for nothing.
+    /// The job of this run is over; drop your own copy before, for who waits for its tokens. False: it was given up meanwhile, and its result counts for nothing.
     pub(super) fn finish(&self, run: RunId) -> bool {
         let mut inner = self.lock();
         let Some(Run { ticket, job, .. }) = inner.runs.remove(&run) else { return false };
         inner.queue.finish(ticket);
-        if let Some(count) = inner.by_cause.get_mut(&job.cause) {
-            *count = count.saturating_sub(1);
-        }
+        // with its tokens, and before anybody is told
+        drop(job);
         drop(inner);
         // what waited for this one may be ready; barriers may be reached
         self.ready.notify_all();
@@ -169,29 +164,53 @@ impl Work {
             if elapsed >= end || (elapsed >= limit && !run.warned) {
                 run.warned = true;
                 let devpath = run.job.uevent.devpath.clone();
-                late.push(Late { run: *id, devpath, elapsed, earlier_attempts: run.ticket.earlier_attempts() });
+                late.push(Late {
+                    run: *id,
+                    devpath,
+                    elapsed,
+                    earlier_attempts: run.ticket.earlier_attempts(),
+                });
             }
         }
         late
     }
 
-    /// The socket was found empty.
-    pub(super) fn drained(&self) {
-        self.lock().drains += 1;
-        self.done.notify_all();
-    }
-
-    /// A comparison with sysfs is needed; barriers wait for it. Pair with [`Work::resync_ended`].
-    pub(super) fn resync_wanted(&self) {
-        self.lock().resyncs += 1;
-    }
-
-    /// What the comparison found is in the queue.
-    pub(super) fn resync_ended(&self) {
+    /// An emptying of the socket begins: its number, for [`Work::emptied`].
+    pub(super) fn emptying(&self) -> u64 {
         let mut inner = self.lock();
-        inner.resyncs = inner.resyncs.saturating_sub(1);
-        drop(inner);
+        inner.emptyings += 1;
+        inner.emptyings
+    }
+
+    /// That emptying has ended: all that was in the socket when it began is in the queue, or lost and asked for.
+    pub(super) fn emptied(&self, emptying: u64) {
+        self.lock().emptied = emptying;
         self.done.notify_all();
+    }
+
+    /// The first emptying that is sure to begin after this call.
+    pub(super) fn next_emptying(&self) -> u64 {
+        self.lock().emptyings + 1
+    }
+
+    /// The highest number that the socket has given.
+    pub(super) fn seen(&self) -> SeqNum {
+        self.lock().seen
+    }
+
+    /// A comparison with sysfs is needed; barriers wait until its token and those of its jobs are gone.
+    pub(super) fn resync_wanted(&self) -> Token {
+        let token = Token::default();
+        self.lock().resyncs.push(token.weak());
+        token
+    }
+
+    /// Waits until `batch` is the last of its tokens; returns early when the daemon stops.
+    pub(super) fn wait_for_batch(&self, batch: &Token) {
+        let mut inner = self.lock();
+        while !batch.is_last() && !inner.stopping {
+            inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// True when an unfinished event is about the device at `path`.
@@ -201,12 +220,12 @@ impl Work {
 
     /// How far the queue is with everything up to `seqnum`.
     pub(super) fn standing(&self, seqnum: SeqNum) -> Standing {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.resyncs.retain(|token| token.strong_count() > 0);
         Standing {
-            done: inner.queue.is_done(seqnum) && inner.resyncs == 0,
+            done: inner.queue.is_done(seqnum) && inner.resyncs.is_empty(),
             unfinished: inner.queue.len(),
-            drains: inner.drains,
-            seen: inner.seen,
+            emptied: inner.emptied,
         }
     }
 
@@ -214,14 +233,6 @@ impl Work {
     pub(super) fn wait_for_news(&self, timeout: Duration) {
         let inner = self.lock();
         drop(self.done.wait_timeout(inner, timeout).unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Waits until no job of that cause is left; returns early when the daemon stops.
-    pub(super) fn wait_for_cause(&self, cause: Cause) {
-        let mut inner = self.lock();
-        while inner.by_cause.get(&cause).is_some_and(|n| *n > 0) && !inner.stopping {
-            inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
-        }
     }
 
     /// Waits until everything up to `seqnum` is done (resyncs aside); returns early when the daemon stops.

@@ -23,6 +23,12 @@ pub struct Permissions {
     pub mode: u32,
 }
 
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{} {:04o}", self.uid, self.gid, self.mode)
+    }
+}
+
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -129,11 +135,7 @@ impl fmt::Display for Change {
                 write!(f, "+ link {} (priority {}, {})", link.name, link.priority, link.from)
             }
             Change::Priority { old, new } => write!(f, "~ priority {old} -> {new}"),
-            Change::Node { old, new } => write!(
-                f,
-                "~ node {}:{} {:04o} -> {}:{} {:04o}",
-                old.uid, old.gid, old.mode, new.uid, new.gid, new.mode
-            ),
+            Change::Node { old, new } => write!(f, "~ node {old} -> {new}"),
             Change::Property { key, old: None, new: Some(new) } => write!(f, "+ property {key}={new}"),
             Change::Property { key, old: Some(old), new: None } => write!(f, "- property {key}={old}"),
             Change::Property { key, old, new } => {

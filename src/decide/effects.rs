@@ -1,19 +1,22 @@
 //! Owns the part of the host in which a real event and a dry run differ: programs, writes at rule time, index numbers.
 //!
-//! Two types instead of a flag: [`Live`] does it, [`Dry`] remembers it and lays it over later reads.
+//! Types instead of a flag: [`Live`] does it, [`Dry`] remembers it and lays it over later reads, [`Replan`] is dry but for
+//! the numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use bstr::BString;
 
 use crate::device::{Device, Reader};
 use crate::properties::Properties;
-use crate::rules::host::{HostError, ProgramOutput};
+use crate::rules::host::{HostError, Numbered, ProgramOutput};
+use crate::store::index::Indexes;
 
 /// Starts a program and waits for it.
 pub trait ProgramRunner: fmt::Debug {
@@ -26,14 +29,6 @@ pub trait ProgramRunner: fmt::Debug {
         deadline: Instant,
         limit: usize,
     ) -> ProgramOutput;
-}
-
-/// Numbers that are given once for each identity of a pool and kept.
-pub trait IndexNumbers: fmt::Debug {
-    /// The number of `identity`; takes the lowest free one and keeps it, if it has none.
-    fn number(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
-    /// The number that [`IndexNumbers::number`] would give, without keeping it.
-    fn foresee(&self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
 }
 
 /// What changes something outside, or would.
@@ -53,7 +48,7 @@ pub trait Effects {
     /// A value that was "written" and has to be seen in place of the file's.
     fn sysctl(&self, name: &[u8]) -> Option<BString>;
     /// The number of an identity.
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered;
 }
 
 /// Most bytes of a program's output that are kept.
@@ -65,7 +60,7 @@ pub struct Live<'w> {
     /// Runs programs.
     pub programs: &'w dyn ProgramRunner,
     /// Gives numbers.
-    pub numbers: &'w dyn IndexNumbers,
+    pub numbers: &'w Indexes,
 }
 
 impl Effects for Live<'_> {
@@ -94,9 +89,14 @@ impl Effects for Live<'_> {
         None
     }
 
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
-        self.numbers.number(pool, identity)
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
+        kept_number(self.numbers, pool, identity)
     }
+}
+
+fn kept_number(numbers: &Indexes, pool: &str, identity: &[u8]) -> Numbered {
+    let number = numbers.number(pool.as_bytes(), identity);
+    Numbered { value: number.value, lost: number.kept.err().map(|error| HostError(error.to_string())) }
 }
 
 /// Writes to a file of the kernel's that is there, in one call: each `write` is a command of its own to the kernel.
@@ -116,13 +116,13 @@ fn failed(error: std::io::Error) -> HostError {
 #[derive(Debug, Clone)]
 pub struct Dry<'w> {
     programs: &'w dyn ProgramRunner,
-    numbers: &'w dyn IndexNumbers,
+    numbers: &'w Indexes,
     sysctls: BTreeMap<BString, BString>,
 }
 
 impl<'w> Dry<'w> {
     /// With the real `programs`, those that rules ask for are run; with [`SkippedPrograms`] none is.
-    pub fn new(programs: &'w dyn ProgramRunner, numbers: &'w dyn IndexNumbers) -> Self {
+    pub fn new(programs: &'w dyn ProgramRunner, numbers: &'w Indexes) -> Self {
         Self { programs, numbers, sysctls: BTreeMap::new() }
     }
 }
@@ -152,17 +152,70 @@ impl Effects for Dry<'_> {
         self.sysctls.get(bstr::BStr::new(name)).cloned()
     }
 
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
-        self.numbers.foresee(pool, identity)
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
+        Numbered { value: self.numbers.would_be(pool.as_bytes(), identity), lost: None }
     }
 }
 
-/// Runs no program: every one fails and says why.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SkippedPrograms;
+/// For devices that are there when rules change: nothing is run and nothing is written again, but numbers are given, so
+/// that two devices that are new to a rule do not get the same.
+#[derive(Debug, Clone)]
+pub struct Replan<'w> {
+    dry: Dry<'w>,
+}
+
+impl<'w> Replan<'w> {
+    /// `skipped` tells afterwards whether the plan would have needed a program.
+    pub fn new(skipped: &'w SkippedPrograms, numbers: &'w Indexes) -> Self {
+        Self { dry: Dry::new(skipped, numbers) }
+    }
+}
+
+impl Effects for Replan<'_> {
+    fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
+        self.dry.program(argv, environment, deadline)
+    }
+
+    fn write_attribute(
+        &mut self,
+        reader: &Reader<'_>,
+        device: &Device,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<(), HostError> {
+        self.dry.write_attribute(reader, device, name, value)
+    }
+
+    fn write_sysctl(&mut self, file: &Path, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+        self.dry.write_sysctl(file, name, value)
+    }
+
+    fn sysctl(&self, name: &[u8]) -> Option<BString> {
+        self.dry.sysctl(name)
+    }
+
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
+        kept_number(self.dry.numbers, pool, identity)
+    }
+}
+
+/// Runs no program: every one fails and says why. Counts what it was asked for: a plan that depends on a program is not
+/// what an event would give.
+#[derive(Debug, Default)]
+pub struct SkippedPrograms {
+    asked: AtomicUsize,
+}
+
+impl SkippedPrograms {
+    /// How many programs were asked for.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
 
 impl ProgramRunner for SkippedPrograms {
     fn run(&self, _: &[BString], _: &Properties, _: Instant, _: usize) -> ProgramOutput {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         ProgramOutput {
             success: false,
             stdout: BString::default(),

@@ -22,8 +22,10 @@ use crate::device::{Device, Reader, Tree};
 use crate::ids::{DeviceId, Tag};
 use crate::properties::Properties;
 use crate::roots::Roots;
-use crate::rules::host::{Host, HostError, ProgramOutput};
+use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
 use crate::rules::ir::ConstKey;
+use crate::rules::toml::Accounts;
+use crate::store::files::RecordDir;
 use crate::store::record::Record;
 
 /// Looks up what earlier events left of other devices.
@@ -32,8 +34,26 @@ pub trait Records: fmt::Debug {
     fn record(&self, id: &DeviceId) -> Option<Record>;
 }
 
+impl Records for RecordDir {
+    /// A record that can't be read counts as none: the event that asks writes it anew.
+    fn record(&self, id: &DeviceId) -> Option<Record> {
+        match self.read(id) {
+            Ok(read) => read.map(|(record, problems)| {
+                for problem in problems {
+                    tracing::warn!(device = %id, %problem, "a line of a record is left out");
+                }
+                record
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the record counts as none");
+                None
+            }
+        }
+    }
+}
+
 /// What all events of one daemon (or one command) share.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Surroundings<'w> {
     /// The devices.
     pub tree: &'w Tree,
@@ -41,6 +61,14 @@ pub struct Surroundings<'w> {
     pub roots: &'w Roots,
     /// What is known of devices.
     pub records: &'w dyn Records,
+    /// Users and groups, for names that hold substitutions.
+    pub accounts: &'w dyn Accounts,
+}
+
+impl fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").field("roots", &self.roots).finish_non_exhaustive()
+    }
 }
 
 /// Files longer than this are not imported.
@@ -179,11 +207,11 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn user(&self, name: &[u8]) -> Option<u32> {
-        system::account(&self.around.roots.etc.join("passwd"), name)
+        system::account(name, |name| self.around.accounts.user(name))
     }
 
     fn group(&self, name: &[u8]) -> Option<u32> {
-        system::account(&self.around.roots.etc.join("group"), name)
+        system::account(name, |name| self.around.accounts.group(name))
     }
 
     fn dev_root(&self) -> BString {
@@ -233,7 +261,7 @@ impl<E: Effects> Host for EventHost<'_, E> {
         self.effects.write_sysctl(&file, name, value)
     }
 
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError> {
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered {
         self.effects.index(pool, identity)
     }
 }

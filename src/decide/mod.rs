@@ -6,17 +6,18 @@
 mod difference;
 mod effects;
 mod host;
-mod numbers;
 mod plan;
 mod show;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
 use bstr::BString;
 
 pub use self::difference::{Change, Difference, Permissions, difference};
-pub use self::effects::{Dry, Effects, IndexNumbers, Live, ProgramRunner, SkippedPrograms};
+pub use self::effects::{Dry, Effects, Live, ProgramRunner, Replan, SkippedPrograms};
 pub use self::host::{EventHost, Records, Surroundings};
 pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,

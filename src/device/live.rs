@@ -22,8 +22,6 @@ use crate::properties::Properties;
 pub(super) const ATTRIBUTE_MAX: usize = 4096;
 /// Deeper than any device of any machine; ends a walk through a made-up tree.
 const DEPTH_MAX: usize = 64;
-/// Attribute groups of a block device: directories without devices, by the thousand on a machine with many disks.
-const BLOCK_GROUPS: [&[u8]; 6] = [b"holders", b"slaves", b"integrity", b"queue", b"mq", b"trace"];
 /// The group that every device has and that never holds one.
 const POWER: &[u8] = b"power";
 
@@ -107,76 +105,103 @@ impl Sysfs {
     pub(super) fn device(&self, path: &DevPath) -> Option<Found> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         let directory = self.open_beneath(path.relative(), flags).ok()?;
-        device_in(&directory, path.as_bytes())
+        device_in(&directory, b".", path.as_bytes())
     }
 
     /// Every device, parents first.
     pub(super) fn scan(&self, visit: &mut dyn FnMut(Found)) {
+        let mut disks: Vec<BString> = self.list(b"class/block").into_iter().map(|entry| entry.name).collect();
+        disks.sort();
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
         if let Ok(top) = self.open_beneath(b"devices", flags) {
-            walk(top, &mut b"/devices".to_vec(), 0, visit);
+            Walk { disks, path: b"/devices".to_vec(), visit }.list(top, 0);
         }
     }
 }
 
-/// Visits the device of an open directory, if it is one's, and all below it.
-fn walk(directory: OwnedFd, path: &mut Vec<u8>, depth: usize, visit: &mut dyn FnMut(Found)) {
-    let Ok(mut directory) = Dir::from_fd(directory) else { return };
-    let all = entries(&mut directory);
-    let mut is_block = false;
-    if all.iter().any(|entry| entry.name == "uevent")
-        && let Some(found) = device_in(&directory, path)
-    {
-        is_block = found.facts.subsystem.as_ref().is_some_and(|s| s == "block");
-        visit(found);
-    }
-    let holds_devices = |entry: &Entry| {
-        entry.kind == Kind::Directory
-            && entry.name != POWER
-            && !(is_block && BLOCK_GROUPS.contains(&entry.name.as_slice()))
-    };
-    for entry in all.into_iter().filter(holds_devices) {
-        let before = path.len();
-        path.push(b'/');
-        path.extend_from_slice(&entry.name);
-        if depth < DEPTH_MAX {
-            below(&directory, &entry.name, path, depth + 1, visit);
+/// A walk through `devices/`. Looks into a directory only if a device may be further down: on a machine with thousands
+/// of disks most of the time would go into their attribute groups.
+struct Walk<'v> {
+    /// The names of all disks and partitions, sorted; empty where nobody keeps such a list.
+    disks: Vec<BString>,
+    /// Where the walk is.
+    path: Vec<u8>,
+    visit: &'v mut dyn FnMut(Found),
+}
+
+impl Walk<'_> {
+    /// Visits what is below an open directory.
+    fn list(&mut self, directory: OwnedFd, depth: usize) {
+        let Ok(mut directory) = Dir::from_fd(directory) else { return };
+        for entry in entries(&mut directory) {
+            if entry.kind == Kind::Directory && entry.name != POWER {
+                let before = self.path.len();
+                self.path.push(b'/');
+                self.path.extend_from_slice(&entry.name);
+                self.enter(&directory, &entry.name, depth + 1);
+                self.path.truncate(before);
+            }
         }
-        path.truncate(before);
+    }
+
+    /// Visits a directory's device, if it is one's, and what is below it.
+    fn enter(&mut self, parent: &Dir, name: &[u8], depth: usize) {
+        let found = device_in(parent, name, &self.path);
+        let is_block = found.as_ref().and_then(|f| f.facts.subsystem.as_ref()).is_some_and(|s| s == "block");
+        if let Some(found) = found {
+            (self.visit)(found);
+        }
+        let is_bare = is_block && has_no_partitions(&self.disks, name);
+        if is_bare || depth >= DEPTH_MAX || is_leaf(parent, name) {
+            return;
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        if let Ok(directory) = openat(parent, name, flags, Mode::empty()) {
+            self.list(directory, depth);
+        }
     }
 }
 
-/// Visits a subdirectory. A directory's link count tells how many directories are in it, which saves listing most of
-/// them: only a count over 2 (3 with `power`) can have a device further down. Other counts (btrfs has 1) tell nothing.
-fn below(parent: &Dir, name: &[u8], path: &mut Vec<u8>, depth: usize, visit: &mut dyn FnMut(Found)) {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let Ok(directory) = openat(parent, name, flags | OFlag::O_PATH, Mode::empty()) else { return };
-    let is_leaf = match fstat(&directory).map(|stat| stat.st_nlink) {
+/// True when nothing but the group `power` can be below a directory. Its link count is two more than the number of
+/// directories in it; file systems that keep no such count (btrfs) say 1.
+fn is_leaf(parent: &Dir, name: &[u8]) -> bool {
+    match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map(|stat| stat.st_nlink) {
         Ok(2) => true,
-        Ok(3) => fstatat(&directory, POWER, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok(),
-        _ => false,
-    };
-    if is_leaf {
-        if let Some(found) = device_in(&directory, path) {
-            visit(found);
+        Ok(3) => {
+            let power = [name, b"/", POWER].concat();
+            fstatat(parent, power.as_slice(), AtFlags::AT_SYMLINK_NOFOLLOW).is_ok()
         }
-    } else if let Ok(directory) = openat(&directory, ".", flags | OFlag::O_RDONLY, Mode::empty()) {
-        walk(directory, path, depth, visit);
+        _ => false,
     }
 }
 
-/// Reads the device of an open directory; `None` if there is no `uevent` file.
-fn device_in(directory: impl AsFd, path: &[u8]) -> Option<Found> {
-    let directory = directory.as_fd();
+/// True for a block device that is in the sorted list while no partition of it is. Partitions are the only devices below
+/// a disk, and the kernel names them after it: `sda1`, and with a `p` between two digits `nvme0n1p1`.
+fn has_no_partitions(disks: &[BString], name: &[u8]) -> bool {
+    if disks.binary_search_by(|disk| disk.as_slice().cmp(name)).is_err() {
+        return false;
+    }
+    let separator: &[u8] = if name.last().is_some_and(u8::is_ascii_digit) { b"p" } else { b"" };
+    let prefix = [name, separator].concat();
+    let from = disks.partition_point(|disk| disk.as_slice() <= name);
+    let longer = disks.iter().skip(from).take_while(|disk| disk.starts_with(name));
+    !longer.into_iter().any(|disk| {
+        disk.strip_prefix(prefix.as_slice()).and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+    })
+}
+
+/// Reads the device of a directory; `None` if there is no `uevent` file.
+fn device_in(parent: impl AsFd, name: &[u8], path: &[u8]) -> Option<Found> {
+    let parent = parent.as_fd();
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let uevent = match openat(directory, "uevent", flags, Mode::empty()) {
+    let uevent = match openat(parent, [name, b"/uevent"].concat().as_slice(), flags, Mode::empty()) {
         Ok(file) => read_bounded(&file).unwrap_or_default(),
         // Some are for root only; that there is a device is known all the same.
         Err(Errno::EACCES) => BString::default(),
         Err(_) => return None,
     };
-    let target = readlinkat(directory, "subsystem").ok().map(OsStringExt::into_vec);
-    let subsystem = target.as_deref().and_then(last_component).map(BString::from);
+    let target = readlinkat(parent, [name, b"/subsystem"].concat().as_slice()).ok();
+    let subsystem = target.as_ref().and_then(|target| last_component(target.as_bytes())).map(BString::from);
     let mut properties = Properties::new();
     for line in uevent.lines() {
         let _not_a_property = properties.set_line(line);
@@ -194,8 +219,13 @@ fn read_bounded(file: &OwnedFd) -> Option<BString> {
     let mut buffer = [0; ATTRIBUTE_MAX];
     let mut filled = 0;
     while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        let room_len = room.len();
         match nix::unistd::read(file, room) {
-            Ok(0) => break,
+            // Sysfs gives all it has at once: what is short is the end.
+            Ok(n) if n < room_len => {
+                filled += n;
+                break;
+            }
             Ok(n) => filled += n,
             Err(Errno::EINTR) => {}
             Err(_) => return None,

@@ -4,7 +4,7 @@
 //! Made once from rule files and never changed: a reload makes a new one. Never evaluates a condition that depends on
 //! anything but the event's subsystem and action.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::BitOr;
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl Compiled {
                 literals.push(subsystems(content));
             }
         }
-        let named: Vec<&BString> = literals.iter().flatten().flatten().collect();
+        let named: BTreeSet<&BString> = literals.iter().flatten().flatten().collect();
         let by_subsystem =
             named.into_iter().map(|name| (name.clone(), bucket(&literals, Some(name)))).collect();
         let others = bucket(&literals, None);

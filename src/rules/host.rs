@@ -29,6 +29,15 @@ pub struct ProgramOutput {
     pub failure: Option<String>,
 }
 
+/// A number for an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered {
+    /// The number.
+    pub value: u32,
+    /// Why it may be another after a restart; `None` if it is kept.
+    pub lost: Option<HostError>,
+}
+
 /// Answers the questions of rules about one event.
 ///
 /// Every method that takes a device is about that device; the others are about the system, or about the device of the
@@ -102,6 +111,6 @@ pub trait Host {
     /// Writes a value below `/proc/sys`; later reads in this event see it.
     fn write_sysctl(&mut self, name: &[u8], value: &[u8]) -> Result<(), HostError>;
 
-    /// The number of `identity` in `pool`: the lowest one free when it is first asked for, the same ever after.
-    fn index(&mut self, pool: &str, identity: &[u8]) -> Result<u32, HostError>;
+    /// The number of `identity` in `pool`: the next one when it is first asked for, the same ever after.
+    fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered;
 }

@@ -159,27 +159,21 @@ fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
     Diagnostic::error(codes::UNREADABLE, format!("can't be read: {error}"), place)
 }
 
-/// Puts `new` in the place of `old`, file by file: one that has errors is refused, and what was in force under its name
-/// stays. A file whose text and rules are the same stays the same object. Files that are gone are gone.
+/// Puts `new` in the place of `old`, file by file: one that has errors is refused, and what was in force under its
+/// name stays. A file whose text and rules are the same stays the same object. Files that are gone are gone.
+///
+/// At the start of a daemon nothing is in force yet: take what [`load`] gives, in which a mistake costs itself alone.
 pub fn merge(old: &Loaded, new: Loaded) -> Merged {
     let mut out = Merged::default();
     let previous: BTreeMap<&OsStr, &Arc<RuleFile>> =
         old.files.iter().map(|file| (name_of(file), file)).collect();
-    let broken: BTreeSet<&Path> = new
-        .diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error)
-        .map(|diagnostic| diagnostic.place.file.path.as_path())
-        .collect();
-    let of_file = |all: &[Diagnostic], path: &Path| -> Vec<Diagnostic> {
-        all.iter().filter(|diagnostic| diagnostic.place.file.path == path).cloned().collect()
-    };
+    let broken = new.broken();
     for file in &new.files {
         let before = previous.get(name_of(file)).copied();
         let same = before.is_some_and(|before| before.source == file.source);
         let path = &file.source.path;
         if broken.contains(path.as_path()) && !same {
-            out.refused.push(Refused { path: path.clone(), diagnostics: of_file(&new.diagnostics, path) });
+            out.refused.push(Refused { path: path.clone(), diagnostics: new.about(path) });
             if let Some(before) = before {
                 out.loaded.take(old, before);
             }
@@ -189,12 +183,26 @@ pub fn merge(old: &Loaded, new: Loaded) -> Merged {
             out.loaded.take(&new, file);
         }
     }
+    keep_unread(&mut out.loaded, old, &new);
     let files: BTreeSet<&Path> = new.files.iter().map(|file| file.source.path.as_path()).collect();
-    let others =
-        new.diagnostics.iter().filter(|diagnostic| !files.contains(diagnostic.place.file.path.as_path()));
+    let others = new.diagnostics.iter().filter(|one| !files.contains(one.place.file.path.as_path()));
     out.loaded.diagnostics.extend(others.cloned());
     out.loaded.masked = new.masked;
     out
+}
+
+/// A directory that can't be read now says nothing of its files: what was in force from it stays.
+fn keep_unread(in_force: &mut Loaded, old: &Loaded, new: &Loaded) {
+    let broken = new.broken();
+    let masked = new.masked.iter().filter_map(|path| path.file_name());
+    let names: BTreeSet<&OsStr> = new.files.iter().map(name_of).chain(masked).collect();
+    for file in &old.files {
+        let dir = file.source.path.parent().unwrap_or(Path::new(""));
+        if broken.contains(dir) && !names.contains(name_of(file)) {
+            in_force.take(old, file);
+        }
+    }
+    in_force.files.sort_by(|a, b| name_of(a).cmp(name_of(b)));
 }
 
 fn name_of(file: &Arc<RuleFile>) -> &OsStr {
@@ -207,13 +215,22 @@ impl Loaded {
         self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
+    /// Paths with an error.
+    fn broken(&self) -> BTreeSet<&Path> {
+        let errors = self.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+        errors.map(|one| one.place.file.path.as_path()).collect()
+    }
+
+    /// What is wrong with one file.
+    fn about(&self, path: &Path) -> Vec<Diagnostic> {
+        self.diagnostics.iter().filter(|one| one.place.file.path == path).cloned().collect()
+    }
+
     /// Adds a file with its tests and diagnostics.
     fn take(&mut self, from: &Loaded, file: &Arc<RuleFile>) {
         let path = &file.source.path;
         self.files.push(Arc::clone(file));
         self.tests.extend(from.tests.iter().filter(|test| test.place.file.path == *path).cloned());
-        self.diagnostics.extend(
-            from.diagnostics.iter().filter(|diagnostic| diagnostic.place.file.path == *path).cloned(),
-        );
+        self.diagnostics.extend(from.about(path));
     }
 }

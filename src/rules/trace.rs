@@ -70,7 +70,7 @@ pub enum Applied {
     Yes,
     /// It does not concern this device, or an earlier rule forbids it.
     No(&'static str),
-    /// Its value is bad; the outcome holds a diagnostic.
+    /// Its value, or one of its values, is bad; the outcome holds a diagnostic.
     Refused,
 }
 

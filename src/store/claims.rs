@@ -4,7 +4,8 @@
 //! over. Every operation returns what changed and the caller carries it out: nothing here touches a file system, and
 //! nothing here knows what is really in the device directory.
 //!
-//! Devices and links are interned: a claim costs 32 bytes, a link about 70 more plus its name, a device about 100.
+//! Devices and links are interned and each name is stored once: 20,000 devices with two links each take 6.4 MB, the names
+//! included.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,35 +76,14 @@ struct Rank {
 struct LinkEntry {
     name: LinkName,
     holder: Rank,
-    /// Who waits. Boxed, as hardly any link has a second claim.
-    others: Option<Box<BTreeSet<Rank>>>,
+    /// Who waits; allocates nothing as long as it is empty, as it nearly always is.
+    others: BTreeSet<Rank>,
 }
 
 impl LinkEntry {
-    fn waiting(&self) -> impl Iterator<Item = &Rank> {
-        self.others.iter().flat_map(|others| others.iter())
-    }
-
-    fn wait(&mut self, rank: Rank) {
-        self.others.get_or_insert_default().insert(rank);
-    }
-
-    fn leave(&mut self, rank: &Rank) {
-        if let Some(others) = &mut self.others {
-            others.remove(rank);
-            if others.is_empty() {
-                self.others = None;
-            }
-        }
-    }
-
-    /// Takes the best of those who wait.
-    fn next(&mut self) -> Option<Rank> {
-        let best = self.others.as_mut()?.pop_first();
-        if self.others.as_ref().is_some_and(|others| others.is_empty()) {
-            self.others = None;
-        }
-        best
+    /// The holder's rank, then the others' in the order in which they would take over.
+    fn ranks(&self) -> impl Iterator<Item = &Rank> {
+        std::iter::once(&self.holder).chain(&self.others)
     }
 }
 
@@ -185,11 +165,9 @@ impl Claims {
     ) -> Option<LinkChange> {
         let device = match self.devices.find(device) {
             Some(at) => at,
-            None => self.devices.insert(DeviceEntry {
-                id: device.clone(),
-                node: node.clone(),
-                own: Vec::with_capacity(1),
-            }),
+            None => {
+                self.devices.insert(DeviceEntry { id: device.clone(), node: node.clone(), own: Vec::new() })
+            }
         };
         match self.own(device, link) {
             Some(own) if own.priority == priority => None,
@@ -217,22 +195,14 @@ impl Claims {
     /// All claims for `link`: the holder's, then the others in the order in which they would take over.
     pub fn claimants(&self, link: &LinkName) -> Vec<Claim> {
         let entry = self.links.find(link).and_then(|at| self.links.get(at));
-        entry.map_or_else(Vec::new, |entry| {
-            std::iter::once(&entry.holder)
-                .chain(entry.waiting())
-                .filter_map(|rank| self.show(entry, rank))
-                .collect()
-        })
+        entry.map_or_else(Vec::new, |entry| entry.ranks().filter_map(|rank| self.show(entry, rank)).collect())
     }
 
-    /// The nodes of all who claim `link`, the holder's first.
-    pub fn nodes(&self, link: &LinkName) -> Vec<LinkName> {
+    /// True when one of those who claim `link` has this node.
+    pub fn is_claimants_node(&self, link: &LinkName, node: &LinkName) -> bool {
         let entry = self.links.find(link).and_then(|at| self.links.get(at));
-        entry.map_or_else(Vec::new, |entry| {
-            std::iter::once(&entry.holder)
-                .chain(entry.waiting())
-                .filter_map(|rank| self.devices.get(rank.device).map(|d| d.node.clone()))
-                .collect()
+        entry.is_some_and(|entry| {
+            entry.ranks().any(|rank| self.devices.get(rank.device).is_some_and(|d| d.node == *node))
         })
     }
 
@@ -261,13 +231,13 @@ impl Claims {
 
     /// Links that more than one device wants, ordered by name.
     pub fn collisions(&self) -> Vec<Collision> {
-        let contested = self.links.iter().filter(|entry| entry.others.is_some());
+        let contested = self.links.iter().filter(|entry| !entry.others.is_empty());
         let mut out: Vec<Collision> = contested
             .filter_map(|entry| {
                 Some(Collision {
                     link: entry.name.clone(),
                     holder: self.show(entry, &entry.holder)?,
-                    others: entry.waiting().filter_map(|rank| self.show(entry, rank)).collect(),
+                    others: entry.others.iter().filter_map(|rank| self.show(entry, rank)).collect(),
                 })
             })
             .collect();
@@ -299,7 +269,11 @@ impl Claims {
                     *old = own;
                 }
             }
-            Err(at) => entry.own.insert(at, own),
+            Err(at) => {
+                // a device claims few links, and all at once
+                entry.own.reserve_exact(1);
+                entry.own.insert(at, own);
+            }
         }
     }
 
@@ -307,11 +281,14 @@ impl Claims {
         self.clock += 1;
         let rank = Rank { priority: Reverse(priority), since: self.clock, device };
         let (at, old) = match self.links.find(link) {
-            None => (self.links.insert(LinkEntry { name: link.clone(), holder: rank, others: None }), None),
+            None => (
+                self.links.insert(LinkEntry { name: link.clone(), holder: rank, others: BTreeSet::new() }),
+                None,
+            ),
             Some(at) => {
                 let old = self.links.get(at).map(|entry| entry.holder);
                 if let Some(entry) = self.links.get_mut(at) {
-                    entry.wait(rank);
+                    entry.others.insert(rank);
                 }
                 self.settle(at);
                 (at, old)
@@ -329,8 +306,8 @@ impl Claims {
         if old == before {
             entry.holder = own.rank(device);
         } else {
-            entry.leave(&before);
-            entry.wait(own.rank(device));
+            entry.others.remove(&before);
+            entry.others.insert(own.rank(device));
         }
         let name = entry.name.clone();
         self.settle(own.link);
@@ -341,12 +318,12 @@ impl Claims {
     /// Hands the link to the best of those who wait if that one's priority is higher than the holder's.
     fn settle(&mut self, link: u32) {
         let Some(entry) = self.links.get_mut(link) else { return };
-        let best = entry.waiting().next().copied();
-        if best.is_some_and(|best| best.priority < entry.holder.priority)
-            && let Some(best) = entry.next()
-        {
+        // the least is the one with the highest priority
+        let Some(best) = entry.others.first().copied() else { return };
+        if best.priority < entry.holder.priority {
+            entry.others.remove(&best);
             let loser = std::mem::replace(&mut entry.holder, best);
-            entry.wait(loser);
+            entry.others.insert(loser);
         }
     }
 
@@ -371,8 +348,8 @@ impl Claims {
         let old = entry.holder;
         let name = entry.name.clone();
         if old.device != device {
-            entry.leave(&own.rank(device));
-        } else if let Some(next) = entry.next() {
+            entry.others.remove(&own.rank(device));
+        } else if let Some(next) = entry.others.pop_first() {
             entry.holder = next;
         } else {
             self.links.remove(own.link);
@@ -421,165 +398,4 @@ impl Own {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::ids::{DevNum, NodeKind};
-
-    fn link(name: &str) -> LinkName {
-        LinkName::new(name.as_bytes()).unwrap()
-    }
-
-    fn disk(minor: u32) -> DeviceId {
-        DeviceId::Node(DevNum { kind: NodeKind::Block, major: 8, minor })
-    }
-
-    fn node(minor: u32) -> LinkName {
-        link(&format!("sd{minor}"))
-    }
-
-    /// Minor of the holder before and after.
-    fn minors(change: &LinkChange) -> (Option<u32>, Option<u32>) {
-        let minor = |holder: &Option<Holder>| match holder.as_ref()?.device {
-            DeviceId::Node(n) => Some(n.minor),
-            _ => None,
-        };
-        (minor(&change.old), minor(&change.new))
-    }
-
-    #[test]
-    fn priority_then_holder_then_age() {
-        // (minor, Some(priority) claims or None releases, holder before, holder after)
-        let steps = [
-            (1, Some(0), None, Some(1)),
-            (2, Some(0), Some(1), Some(1)),
-            (3, Some(0), Some(1), Some(1)),
-            (4, Some(5), Some(1), Some(4)),
-            (3, Some(5), Some(4), Some(4)),
-            (4, Some(0), Some(4), Some(3)),
-            (3, Some(0), Some(3), Some(3)),
-            (3, None, Some(3), Some(1)),
-            (1, None, Some(1), Some(2)),
-            (4, None, Some(2), Some(2)),
-            (2, None, Some(2), None),
-        ];
-        let mut claims = Claims::new();
-        for (at, (minor, priority, old, new)) in steps.into_iter().enumerate() {
-            let change = match priority {
-                Some(p) => claims.claim(&disk(minor), &node(minor), &link("x"), p),
-                None => claims.release(&disk(minor), &link("x")),
-            };
-            assert_eq!(minors(&change.unwrap()), (old, new), "step {at}");
-        }
-        assert!(claims.is_empty());
-    }
-
-    #[test]
-    fn a_set_replaces_the_set_before() {
-        let mut claims = Claims::new();
-        let set = |claims: &mut Claims, links: &[(&str, i32)]| -> Vec<String> {
-            let links: Vec<_> = links.iter().map(|(l, p)| (link(l), *p)).collect();
-            claims.set_links(&disk(1), &node(1), &links).iter().map(|c| c.link.to_string()).collect()
-        };
-        assert_eq!(set(&mut claims, &[("b", 0), ("a", 0), ("a", 3)]), ["a", "b"]);
-        assert_eq!(claims.claimants(&link("a"))[0].priority, 3);
-        assert!(set(&mut claims, &[("a", 3), ("b", 0)]).is_empty());
-        assert_eq!(set(&mut claims, &[("c", 0), ("a", 3)]), ["b", "c"]);
-        assert_eq!(set(&mut claims, &[]), ["a", "c"]);
-        assert!(claims.is_empty());
-        assert_eq!(claims.devices.len(), 0);
-    }
-
-    #[test]
-    fn another_node_name_moves_what_the_device_holds() {
-        let mut claims = Claims::new();
-        let links = [(link("a"), 0), (link("b"), 0)];
-        claims.claim(&disk(2), &node(2), &link("b"), 1);
-        claims.set_links(&disk(1), &node(1), &links);
-        let changes = claims.set_links(&disk(1), &link("new"), &links);
-        assert_eq!(changes.len(), 1);
-        assert_eq!((changes[0].link.clone(), changes[0].moved()), (link("a"), true));
-        assert_eq!(claims.holder(&link("a")).unwrap().node, link("new"));
-    }
-
-    #[test]
-    fn collisions_are_listed() {
-        let mut claims = Claims::new();
-        for (minor, name, priority) in [(1, "z", 0), (2, "z", 0), (3, "z", 9), (1, "alone", 0), (2, "a", 0)] {
-            claims.claim(&disk(minor), &node(minor), &link(name), priority);
-        }
-        let collisions = claims.collisions();
-        assert_eq!(collisions.len(), 1);
-        assert_eq!(collisions[0].holder.device, disk(3));
-        assert_eq!(collisions[0].others.iter().map(|c| &c.device).collect::<Vec<_>>(), [&disk(1), &disk(2)]);
-        let of_1: Vec<_> = claims.claims_of(&disk(1)).into_iter().map(|(c, has)| (c.link, has)).collect();
-        assert_eq!(of_1, [(link("alone"), true), (link("z"), false)]);
-        assert_eq!(claims.nodes(&link("z")), [node(3), node(1), node(2)]);
-    }
-
-    /// The rule written down plainly: a list of claims and who has which name.
-    #[derive(Default)]
-    struct Model {
-        claims: Vec<(u32, u32, i32)>,
-        holder: BTreeMap<u32, u32>,
-    }
-
-    impl Model {
-        fn set(&mut self, device: u32, wanted: &BTreeMap<u32, i32>) {
-            self.claims.retain(|(d, l, _)| *d != device || wanted.contains_key(l));
-            for (&l, &p) in wanted {
-                match self.claims.iter_mut().find(|(d, l2, _)| (*d, *l2) == (device, l)) {
-                    Some(claim) => claim.2 = p,
-                    None => self.claims.push((device, l, p)),
-                }
-            }
-            for l in 0..4 {
-                let of: Vec<_> = self.claims.iter().filter(|c| c.1 == l).collect();
-                let Some(best) = of.iter().map(|c| c.2).max() else {
-                    self.holder.remove(&l);
-                    continue;
-                };
-                let stays = self.holder.get(&l).is_some_and(|h| of.iter().any(|c| c.0 == *h && c.2 == best));
-                if !stays {
-                    let oldest = of.iter().find(|c| c.2 == best).unwrap();
-                    self.holder.insert(l, oldest.0);
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn same_as_the_plain_model(
-            steps in prop::collection::vec((0u32..6, prop::collection::btree_map(0u32..4, -1i32..2, 0..4)), 1..60)
-        ) {
-            let mut claims = Claims::new();
-            let mut model = Model::default();
-            for (device, wanted) in steps {
-                let before: Vec<_> = (0..4).map(|l| claims.holder(&link(&format!("l{l}")))).collect();
-                let links: Vec<_> = wanted.iter().map(|(l, p)| (link(&format!("l{l}")), *p)).collect();
-                let changes = claims.set_links(&disk(device), &node(device), &links);
-                model.set(device, &wanted);
-                for l in 0..4u32 {
-                    let name = link(&format!("l{l}"));
-                    let now = claims.holder(&name);
-                    prop_assert_eq!(now.as_ref().map(|h| h.device.clone()), model.holder.get(&l).map(|d| disk(*d)));
-                    // no claim is lost, none is left over
-                    let mut have: Vec<_> = claims.claimants(&name).into_iter().map(|c| (c.device, c.priority)).collect();
-                    let mut want: Vec<_> = model.claims.iter().filter(|c| c.1 == l).map(|c| (disk(c.0), c.2)).collect();
-                    have.sort();
-                    want.sort();
-                    prop_assert_eq!(have, want);
-                    // what is returned is what changed
-                    let moved = changes.iter().find(|c| c.link == name && c.moved());
-                    prop_assert_eq!(moved.is_some(), before[l as usize] != now);
-                    if let Some(change) = moved {
-                        prop_assert_eq!(&change.old, &before[l as usize]);
-                        prop_assert_eq!(&change.new, &now);
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

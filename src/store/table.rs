@@ -53,6 +53,10 @@ impl<T: Keyed> Table<T> {
         let at = match self.free.pop() {
             Some(at) => at,
             None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // an eighth at a time, not double: tables of tens of thousands of entries stay for months
+                    self.slots.reserve_exact(self.slots.len() / 8 + 8);
+                }
                 self.slots.push(None);
                 // 2^32 entries would need more than 200 GB
                 u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)

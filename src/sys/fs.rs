@@ -203,21 +203,21 @@ pub fn write_existing(dir: impl AsFd, path: &[u8], bytes: &[u8], symlinks: Symli
     }
 }
 
-/// Sets the mode of what `file`, opened with `O_PATH`, stands for. `proc`: where procfs is, for kernels before 6.6.
-pub fn set_mode(file: impl AsFd, mode: libc::mode_t, proc: &Path) -> Result<(), Errno> {
+/// Sets the mode of what `file`, opened with `O_PATH`, stands for. Before Linux 6.6 this needs procfs.
+pub fn set_mode(file: impl AsFd, mode: libc::mode_t) -> Result<(), Errno> {
     let fd = file.as_fd().as_raw_fd();
     // SAFETY: the descriptor is open as long as `file` is borrowed, and the path is an empty C string
     let result = unsafe { libc::syscall(libc::SYS_fchmodat2, fd, c"".as_ptr(), mode, libc::AT_EMPTY_PATH) };
     match Errno::result(result) {
         Ok(_) => Ok(()),
-        Err(Errno::ENOSYS | Errno::EPERM) => set_mode_by_proc(fd, mode, proc),
+        Err(Errno::ENOSYS | Errno::EPERM) => set_mode_by_proc(fd, mode),
         Err(errno) => Err(errno),
     }
 }
 
-fn set_mode_by_proc(fd: RawFd, mode: libc::mode_t, proc: &Path) -> Result<(), Errno> {
-    let path = proc.join(format!("self/fd/{fd}"));
-    fchmodat(AT_FDCWD, &path, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)
+fn set_mode_by_proc(fd: RawFd, mode: libc::mode_t) -> Result<(), Errno> {
+    let path = format!("/proc/self/fd/{fd}");
+    fchmodat(AT_FDCWD, path.as_str(), Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)
 }
 
 #[cfg(test)]
@@ -297,11 +297,10 @@ mod tests {
         std::fs::write(temp.path().join("f"), "").unwrap();
         let dir = open_dir(temp.path()).unwrap();
         let file = open_beneath(&dir, b"f", OFlag::O_PATH, Symlinks::Refused).unwrap();
-        let proc = crate::roots::Roots::system().proc;
         let mode = || std::fs::metadata(temp.path().join("f")).unwrap().permissions().mode() & 0o7777;
-        set_mode(&file, 0o640, &proc).unwrap();
+        set_mode(&file, 0o640).unwrap();
         assert_eq!(mode(), 0o640);
-        set_mode_by_proc(file.as_raw_fd(), 0o606, &proc).unwrap();
+        set_mode_by_proc(file.as_raw_fd(), 0o606).unwrap();
         assert_eq!(mode(), 0o606);
     }
 }

@@ -216,7 +216,7 @@ mod tests {
 
     fn message(level: i32, kind: i32, data: &[u32]) -> Vec<u8> {
         let mut out = (size_of::<usize>() + 8 + data.len() * 4).to_ne_bytes().to_vec();
-        out.extend(bytes(&[level as u32, kind as u32]));
+        out.extend(bytes(&[level.cast_unsigned(), kind.cast_unsigned()]));
         out.extend(bytes(data));
         out.resize(out.len().next_multiple_of(size_of::<usize>()), 0);
         out

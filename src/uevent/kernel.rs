@@ -85,26 +85,29 @@ impl Uevent {
         }
         let mut properties = Properties::new();
         let dropped = strings.filter_map(|line| properties.set_line(line).err()).collect();
-        let [action, devpath, subsystem, seqnum] =
-            REQUIRED.map(|key| properties.get(key).ok_or(UeventError::Missing(key)));
-        let (action, devpath) = (action?, devpath?);
-        let named = [action.as_bytes(), b"@", devpath.as_bytes()].concat();
+        let uevent = Self::from_properties(properties)?;
+        let named = uevent.header();
         if named != header {
             return Err(UeventError::Mismatch { header: header.into(), properties: named.into() });
         }
-        let subsystem = BString::from(subsystem?.as_bytes());
+        Ok(Parsed { uevent, dropped })
+    }
+
+    /// Reads the event's own facts from its properties.
+    pub fn from_properties(properties: Properties) -> Result<Self, UeventError> {
+        let [action, devpath, subsystem, seqnum] =
+            REQUIRED.map(|key| properties.get(key).map(BString::from).ok_or(UeventError::Missing(key)));
+        let (action, devpath, subsystem, seqnum) = (action?, devpath?, subsystem?, seqnum?);
         if !is_component(&subsystem) {
             return Err(UeventError::Subsystem(subsystem));
         }
-        let seqnum = seqnum?;
-        let uevent = Uevent {
-            action: Action::parse(action).map_err(|e| UeventError::Action(action.into(), e))?,
-            devpath: DevPath::new(devpath).map_err(|e| UeventError::DevPath(devpath.into(), e))?,
-            seqnum: SeqNum(decimal(seqnum).ok_or_else(|| UeventError::SeqNum(seqnum.into()))?),
+        Ok(Uevent {
+            action: Action::parse(&action).map_err(|e| UeventError::Action(action, e))?,
+            devpath: DevPath::new(&devpath).map_err(|e| UeventError::DevPath(devpath, e))?,
+            seqnum: SeqNum(decimal(&seqnum).ok_or(UeventError::SeqNum(seqnum))?),
             subsystem,
             properties,
-        };
-        Ok(Parsed { uevent, dropped })
+        })
     }
 
     /// An event that the kernel did not send: for a device that was found in `/sys`. `properties` are what the device's
@@ -132,7 +135,8 @@ impl Uevent {
 
     /// The datagram that [`Uevent::parse`] reads.
     pub fn to_datagram(&self) -> Vec<u8> {
-        let mut out = [self.action.as_str().as_bytes(), b"@", self.devpath.as_bytes(), b"\0"].concat();
+        let mut out = self.header();
+        out.push(0);
         for (key, value) in self.properties.iter() {
             out.extend_from_slice(key);
             out.push(b'=');
@@ -208,6 +212,11 @@ impl Uevent {
                 let _refused = self.properties.set(key, value);
             }
         }
+    }
+
+    /// `ACTION@DEVPATH`.
+    fn header(&self) -> Vec<u8> {
+        [self.action.as_str().as_bytes(), b"@", self.devpath.as_bytes()].concat()
     }
 
     fn number(&self, key: &str) -> Option<u32> {

@@ -11,20 +11,20 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running daemon with links below a directory of its own.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     world: World,
 }
 
 /// The directories that a daemon works in; they outlive it.
-pub struct World {
+pub(crate) struct World {
     dir: tempfile::TempDir,
     options: Vec<String>,
 }
 
 impl World {
     /// A directory with these rule files.
-    pub fn new(rules: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(rules: &[(&str, &str)]) -> Self {
         let world = Self { dir: tempfile::tempdir().expect("temporary directory"), options: Vec::new() };
         fs::create_dir(world.rules()).expect("rule directory");
         fs::create_dir(world.links_dir()).expect("link directory");
@@ -36,7 +36,7 @@ impl World {
 
     /// A configuration file that the daemon is started with.
     #[must_use]
-    pub fn config(mut self, text: &str) -> Self {
+    pub(crate) fn config(mut self, text: &str) -> Self {
         let path = self.dir.path().join("nameplate.toml");
         fs::write(&path, text).expect("configuration");
         self.options = vec!["--config".into(), path.to_string_lossy().into_owned()];
@@ -44,36 +44,36 @@ impl World {
     }
 
     /// Where rule files are.
-    pub fn rules(&self) -> PathBuf {
+    pub(crate) fn rules(&self) -> PathBuf {
         self.dir.path().join("rules.d")
     }
 
     /// Where links are made.
-    pub fn links_dir(&self) -> PathBuf {
+    pub(crate) fn links_dir(&self) -> PathBuf {
         self.dir.path().join("dev")
     }
 
     /// Any other path in the directory.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Writes a rule file whole: beside it first, then renamed.
-    pub fn write_rule(&self, name: &str, text: &str) {
+    pub(crate) fn write_rule(&self, name: &str, text: &str) {
         let beside = self.dir.path().join(name);
         fs::write(&beside, text).expect("rule file");
         fs::rename(&beside, self.rules().join(name)).expect("rule file");
     }
 
     /// All links below the link directory with their targets.
-    pub fn links(&self) -> BTreeMap<String, String> {
+    pub(crate) fn links(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         collect(&self.links_dir(), "", &mut found);
         found
     }
 
     /// A command line on this world.
-    pub fn command(&self, verb: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nameplate"));
         command.arg(verb).arg("--rules").arg(self.rules()).arg("--link-dir").arg(self.links_dir());
         command.args(&self.options).args(arguments).env("NO_COLOR", "1");
@@ -81,12 +81,12 @@ impl World {
     }
 
     /// Runs a verb to its end.
-    pub fn run(&self, verb: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, verb: &str, arguments: &[&str]) -> Output {
         self.command(verb, arguments).stdin(Stdio::null()).output().expect("nameplate")
     }
 
     /// Runs a verb that has to succeed; its output.
-    pub fn ask(&self, verb: &str, arguments: &[&str]) -> String {
+    pub(crate) fn ask(&self, verb: &str, arguments: &[&str]) -> String {
         let output = self.run(verb, arguments);
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "nameplate {verb} {arguments:?}: {}\n{out}\n{err}", output.status);
@@ -94,18 +94,18 @@ impl World {
     }
 
     /// Runs a verb with `--json`; the object.
-    pub fn json(&self, verb: &str, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, verb: &str, arguments: &[&str]) -> serde_json::Value {
         let text = self.ask(verb, &[&["--json"], arguments].concat());
         serde_json::from_str(&text).unwrap_or_else(|e| panic!("{verb}: {e} in {text}"))
     }
 
     /// Waits until the daemon has handled every event that there has been.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         self.ask("settle", &["--timeout", "120"]);
     }
 
     /// Starts a daemon and waits until it says that it is ready.
-    pub fn start(self) -> Daemon {
+    pub(crate) fn start(self) -> Daemon {
         let socket = self.dir.path().join("notify");
         let _old = fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).expect("notification socket");
@@ -138,24 +138,24 @@ impl Daemon {
     }
 
     /// What the daemon wrote to its log.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.world.path("log")).unwrap_or_default()
     }
 
     /// The daemon's process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Kills the daemon without a word; its directories remain.
-    pub fn kill(mut self) -> World {
+    pub(crate) fn kill(mut self) -> World {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
         self.take_world()
     }
 
     /// Asks the daemon to stop and waits for it; its directories remain.
-    pub fn stop(mut self) -> World {
+    pub(crate) fn stop(mut self) -> World {
         self.terminate();
         let status = self.child.wait().expect("wait");
         assert!(status.success(), "the daemon ended with {status}\n{}", self.log());
@@ -198,7 +198,9 @@ fn collect(dir: &Path, below: &str, found: &mut BTreeMap<String, String>) {
         let name = format!("{below}{}", entry.file_name().to_string_lossy());
         match entry.file_type() {
             // the daemon's own state is not a link
-            Ok(kind) if kind.is_dir() && name != ".nameplate" => collect(&entry.path(), &format!("{name}/"), found),
+            Ok(kind) if kind.is_dir() && name != ".nameplate" => {
+                collect(&entry.path(), &format!("{name}/"), found)
+            }
             Ok(kind) if kind.is_symlink() => {
                 let target = fs::read_link(entry.path()).map(|t| t.to_string_lossy().into_owned());
                 found.insert(name, target.unwrap_or_default());
@@ -209,7 +211,7 @@ fn collect(dir: &Path, below: &str, found: &mut BTreeMap<String, String>) {
 }
 
 /// Waits until `done` gives something. For what has no barrier of its own (a process that ends, a file watch).
-pub fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         if let Some(value) = done() {

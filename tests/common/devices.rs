@@ -15,13 +15,13 @@ mod ioctl {
 const REMOVERS: usize = 64;
 
 /// Loop devices of consecutive numbers.
-pub struct Loops {
+pub(crate) struct Loops {
     numbers: Vec<i32>,
 }
 
 impl Loops {
     /// Adds `count` loop devices from number `first` on. Tests use ranges of their own, so that they can run side by side.
-    pub fn add(first: i32, count: i32) -> Self {
+    pub(crate) fn add(first: i32, count: i32) -> Self {
         let control = control();
         let mut made = Self { numbers: Vec::new() };
         for number in first..first + count {
@@ -33,13 +33,13 @@ impl Loops {
     }
 
     /// Removes the device of that number now.
-    pub fn remove(&mut self, number: i32) {
+    pub(crate) fn remove(&mut self, number: i32) {
         self.numbers.retain(|n| *n != number);
         remove_all(vec![number]);
     }
 
     /// Removes all now.
-    pub fn remove_rest(&mut self) {
+    pub(crate) fn remove_rest(&mut self) {
         remove_all(std::mem::take(&mut self.numbers));
     }
 }
@@ -70,15 +70,16 @@ fn remove_all(numbers: Vec<i32>) {
 }
 
 /// A compressed RAM disk.
-pub struct Zram {
+pub(crate) struct Zram {
     /// Its number, as the kernel chose it.
-    pub number: String,
+    pub(crate) number: String,
 }
 
 impl Zram {
     /// Adds one by reading `hot_add`.
-    pub fn add() -> Self {
-        let number = fs::read_to_string("/sys/class/zram-control/hot_add").expect("zram hot_add").trim().to_owned();
+    pub(crate) fn add() -> Self {
+        let number =
+            fs::read_to_string("/sys/class/zram-control/hot_add").expect("zram hot_add").trim().to_owned();
         Self { number }
     }
 }
@@ -90,27 +91,27 @@ impl Drop for Zram {
 }
 
 /// A network interface made by `ip link`.
-pub struct Interface {
+pub(crate) struct Interface {
     name: String,
 }
 
 impl Interface {
     /// `ip link add NAME ARGS…`.
-    pub fn add(name: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn add(name: &str, arguments: &[&str]) -> Self {
         let made = Self { name: name.to_owned() };
         ip(&[&["link", "add", name], arguments].concat());
         made
     }
 
     /// `ip tuntap add NAME mode tun`.
-    pub fn tun(name: &str) -> Self {
+    pub(crate) fn tun(name: &str) -> Self {
         let made = Self { name: name.to_owned() };
         ip(&["tuntap", "add", name, "mode", "tun"]);
         made
     }
 
     /// Gives it another name.
-    pub fn rename(&mut self, name: &str) {
+    pub(crate) fn rename(&mut self, name: &str) {
         ip(&["link", "set", &self.name, "name", name]);
         self.name = name.to_owned();
     }
@@ -128,6 +129,6 @@ fn ip(arguments: &[&str]) {
 }
 
 /// Asks the kernel for an event of a device that is there.
-pub fn synthesize(syspath: &str, action: &str) {
+pub(crate) fn synthesize(syspath: &str, action: &str) {
     fs::write(format!("{syspath}/uevent"), action).unwrap_or_else(|e| panic!("{syspath}/uevent: {e}"));
 }

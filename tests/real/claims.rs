@@ -1,13 +1,13 @@
 //! Several devices that want one name.
 
-use crate::common::daemon::World;
-use crate::common::devices::Loops;
+use crate::daemon::World;
+use crate::devices::Loops;
 use crate::need_devices;
 
 const RULES: &str = "[[rule]]\nmatch = { kernel = \"loop1600[0-9][0-9]\" }\nlink = \"the-disk\"\n\
                      [[rule]]\nmatch = { kernel = \"loop160002\" }\npriority = 10\n";
 
-fn holder(daemon: &crate::common::daemon::Daemon) -> Option<String> {
+fn holder(daemon: &crate::daemon::Daemon) -> Option<String> {
     daemon.links().get("the-disk").cloned()
 }
 
@@ -23,13 +23,22 @@ fn priority_decides_then_the_holder_keeps_and_hands_over() {
     daemon.settle();
     assert_eq!(holder(&daemon).as_deref(), Some("/dev/loop160002"), "a higher priority takes it");
     let list = daemon.json("list", &[]);
-    let entry = list["links"].as_array().unwrap().iter().find(|l| l["name"] == "the-disk").expect("the link is listed");
+    let entry = list["links"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|l| l["name"] == "the-disk")
+        .expect("the link is listed");
     assert_eq!(entry["priority"], 10, "{entry}");
     assert_eq!(entry["others"].as_array().unwrap().len(), 2, "both others are shown: {entry}");
 
     strong.remove_rest();
     daemon.settle();
-    assert_eq!(holder(&daemon).as_deref(), Some("/dev/loop160000"), "handed over to the one that claimed first");
+    assert_eq!(
+        holder(&daemon).as_deref(),
+        Some("/dev/loop160000"),
+        "handed over to the one that claimed first"
+    );
     loops.remove(160_000);
     daemon.settle();
     assert_eq!(holder(&daemon).as_deref(), Some("/dev/loop160001"));

@@ -1,7 +1,7 @@
 //! A daemon that is killed at the worst moment.
 
-use crate::common::daemon::{World, eventually};
-use crate::common::devices::Loops;
+use crate::daemon::{World, eventually};
+use crate::devices::Loops;
 use crate::{loop_links, loop_rule, need_devices};
 
 #[test]

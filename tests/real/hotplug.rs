@@ -1,7 +1,7 @@
 //! Devices that come, change, get other names and go while the daemon runs.
 
-use crate::common::daemon::World;
-use crate::common::devices::{Interface, Loops, Zram, synthesize};
+use crate::daemon::World;
+use crate::devices::{Interface, Loops, Zram, synthesize};
 use crate::{loop_links, loop_rule, need_devices};
 
 #[test]
@@ -59,7 +59,7 @@ fn a_renamed_interface_is_the_same_device_under_a_new_path() {
     need_devices!();
     let rules = "[[rule]]\nmatch = { subsystem = \"net\", kernel = \"npold*|npnew*\" }\nproperty.NP_NAME = \"$kernel\"\n";
     let daemon = World::new(&[("50-test.toml", rules)]).start();
-    let mut interface = Interface::add("npold0", &["type", "dummy"]);
+    let mut interface = Interface::add("npold0", &["type", "veth", "peer", "name", "npoldpeer0"]);
     daemon.settle();
     let before = daemon.json("info", &["/sys/class/net/npold0"]);
     assert_eq!(before["properties"]["NP_NAME"], "npold0");

@@ -1,7 +1,7 @@
 //! Rule files that change under a running daemon.
 
-use crate::common::daemon::{World, eventually};
-use crate::common::devices::Loops;
+use crate::daemon::{World, eventually};
+use crate::devices::Loops;
 use crate::need_devices;
 
 fn rule(link: &str) -> String {

@@ -3,8 +3,8 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::daemon::World;
-use crate::common::devices::Loops;
+use crate::daemon::World;
+use crate::devices::Loops;
 use crate::{loop_links, loop_rule, need_devices};
 
 #[test]

@@ -1,7 +1,7 @@
 //! Devices that are there before the daemon.
 
-use crate::common::daemon::World;
-use crate::common::devices::{Interface, Loops, Zram};
+use crate::daemon::World;
+use crate::devices::{Interface, Loops, Zram};
 use crate::{loop_links, loop_rule, need_devices};
 
 #[test]

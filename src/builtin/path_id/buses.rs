@@ -10,8 +10,8 @@ use crate::builtin::{BuiltinError, Context};
 use crate::device::Device;
 use crate::ids::{DevPath, sysnum};
 
-/// A tape's mode is the letter in its name (`nst0l` has none that counts, `nstl0` would): `st` or `nst` with one of `l m a`
-/// right behind it. Only the device itself is asked, not what hangs below it.
+/// `st` or `nst` with the letter of the tape's mode (`l`, `m` or `a`) where that comes right behind it. Only the event's device
+/// is asked, not what it hangs on: a path that has begun gets no mode.
 pub(super) fn scsi_tape(device: &Device, path: &mut Path) -> Next {
     let name = device.sysname();
     let mode = |prefix: &str| match name.strip_prefix(prefix.as_bytes())?.first() {

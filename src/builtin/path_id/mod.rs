@@ -205,4 +205,14 @@ mod tests {
         assert_eq!(properties.get("ID_PATH").unwrap(), "pci-0000:00:1f.2-ata-1.0");
         assert_eq!(properties.get("ID_PATH_ATA_COMPAT").unwrap(), "pci-0000:00:1f.2-ata-1");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_path_gives_a_tag_that_udev_takes(path in proptest::collection::vec(proptest::num::u8::ANY, 0..80)) {
+            let tag = tag_of(&path);
+            proptest::prop_assert!(tag.is_empty() || crate::ids::Tag::new(&tag).is_ok());
+            proptest::prop_assert!(!tag.contains_str("__") && !tag.starts_with(b"_") && !tag.ends_with(b"_"));
+            proptest::prop_assert_eq!(tag_of(&tag), tag);
+        }
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BString, ByteSlice};
 
 use super::RulePlace;
+use crate::cli::device_arg::below_dev;
 use crate::cli::dry::Rules;
 use crate::diag::Diagnostic;
 use crate::rules::ir::{Effect, ListOp, Rule, StepKind};
@@ -99,10 +100,10 @@ pub(super) fn nearly(trace: &RuleTrace) -> Option<&Tested> {
 
 /// A link's name as typed: with the device directory in front, or without.
 pub(super) fn link_name(typed: &[u8], dirs: [&Path; 2]) -> BString {
-    let bytes = BStr::new(typed);
-    let mut tops: Vec<&[u8]> = dirs.map(|dir| dir.as_os_str().as_encoded_bytes()).into();
-    tops.push(b"/dev");
-    let below = tops.into_iter().find_map(|top| bytes.strip_prefix(top)?.strip_prefix(b"/"));
+    let below = |dir: &Path| {
+        typed.strip_prefix(dir.as_os_str().as_encoded_bytes()).and_then(|rest| rest.strip_prefix(b"/"))
+    };
+    let below = dirs.into_iter().find_map(below).or_else(|| below_dev(typed));
     below.unwrap_or(typed).trim_start_with(|c| c == '/').into()
 }
 

@@ -74,18 +74,36 @@ enum Refusal {
     EmptyCommand,
     #[error("no number in `{0}` for a device without identity: what `by` gives is empty")]
     NoIdentity(String),
-    #[error("no number in `{0}`: {1}")]
-    Index(String, HostError),
+    #[error("the number {0} in `{1}` may be another after a restart: {2}")]
+    IndexLost(u32, String, HostError),
     #[error("can't write `{0}`: {1}")]
     Write(BString, HostError),
 }
+
+/// Every code of a diagnostic that an evaluation can give, with its meaning; for the man page.
+pub const CODES: [(&str, &str); 13] = [
+    ("no-index", "`$index` has no number: the rule has none yet, or the device has no identity."),
+    ("index-lost", "A number was given and could not be kept."),
+    ("bad-link", "A link name that leaves the device directory, has an empty part or is no file name."),
+    ("bad-tag", "A tag with other bytes than letters, digits, `-` and `_`."),
+    ("bad-property", "A property value with a NUL or a newline, or a bad name."),
+    ("bad-name", "A name that no network interface can have."),
+    ("unknown-user", "A user that this system does not have."),
+    ("unknown-group", "A group that this system does not have."),
+    ("bad-mode", "Permissions that are no octal number up to 7777."),
+    ("bad-unit", "A unit name that is empty or has white space."),
+    ("empty-command", "A command line without words."),
+    ("write-failed", "A value could not be written; the rule goes on."),
+    ("import-failed", "A file to import from is there and can't be read."),
+];
 
 impl Refusal {
     /// The stable short name of the kind.
     fn code(&self) -> &'static str {
         match self {
             Refusal::NotHere(_) => "not-here",
-            Refusal::Expand(_) | Refusal::NoIdentity(_) | Refusal::Index(..) => "no-index",
+            Refusal::Expand(_) | Refusal::NoIdentity(_) => "no-index",
+            Refusal::IndexLost(..) => "index-lost",
             Refusal::Link(..) | Refusal::EmptyPart(_) => "bad-link",
             Refusal::Tag(..) => "bad-tag",
             Refusal::Property(_) => "bad-property",
@@ -109,11 +127,14 @@ impl<'e, H: Host> Evaluation<'e, H> {
         {
             return Applied::No("an earlier rule made it final");
         }
+        let before = self.out.diagnostics.len();
         let done = self.carry_out(place, effect);
         if fixed && let Some(thing) = thing {
             self.fixed.push((thing, self.rule));
         }
         match done {
+            // One bad name of a list is refused on the way.
+            Ok(()) if self.out.diagnostics.len() > before => Applied::Refused,
             Ok(()) => Applied::Yes,
             Err(Refusal::NotHere(why)) => Applied::No(why),
             Err(refusal) => {
@@ -242,8 +263,8 @@ impl<'e, H: Host> Evaluation<'e, H> {
             return Ok(words.map(BString::from).collect());
         }
         // An absent property in `by-path/$env{ID_PATH}` would leave the name of the directory.
-        let empty = text.split(|&b| b == b'/').any(<[u8]>::is_empty);
-        if empty && !text.starts_with(b"/") {
+        let name = text.strip_prefix(b"/").unwrap_or(&text);
+        if name.split(|&b| b == b'/').any(<[u8]>::is_empty) {
             return Err(Refusal::EmptyPart(text));
         }
         Ok(vec![text])
@@ -448,8 +469,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
             return Err(Refusal::NoIdentity(pool.into()));
         }
         let number = self.host.index(pool, &identity);
-        self.index = Some(number.map_err(|error| Refusal::Index(pool.into(), error))?);
-        Ok(())
+        self.index = Some(number.value);
+        match number.lost {
+            None => Ok(()),
+            Some(error) => Err(Refusal::IndexLost(number.value, pool.into(), error)),
+        }
     }
 
     fn label(&mut self, place: &Place, op: ListOp, module: &str, label: &Template) -> Result<(), Refusal> {

@@ -8,10 +8,13 @@ mod effect;
 mod expand;
 mod outcome;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use bstr::BString;
 
+pub use self::effect::CODES;
 pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
 use super::compile::Compiled;
 use super::host::Host;

@@ -2,6 +2,7 @@
 //! the rule behind each part. Values only; never decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use bstr::BString;
 
@@ -63,6 +64,23 @@ pub enum Job {
         /// Its arguments.
         arguments: Vec<BString>,
     },
+}
+
+impl fmt::Display for Job {
+    /// Its words, with spaces between them: for people, not for a shell.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |f: &mut fmt::Formatter<'_>, words: &[BString]| {
+            words
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, word)| write!(f, "{}{word}", if at > 0 { " " } else { "" }))
+        };
+        match self {
+            Job::Program(argv) => words(f, argv),
+            Job::Builtin { name, arguments } if arguments.is_empty() => f.write_str(name),
+            Job::Builtin { name, arguments } => write!(f, "{name} ").and_then(|()| words(f, arguments)),
+        }
+    }
 }
 
 /// What was written to.

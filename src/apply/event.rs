@@ -1,0 +1,133 @@
+//! Owns what of a plan is not names: the interface's name, the node's permissions, the programs at the end.
+//!
+//! Each is carried out by itself; what fails is logged with its rule and costs itself alone. Never decides.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bstr::{BString, ByteSlice};
+
+use super::netif::{self, Renamed};
+use super::node::{NodeChange, NodeDir, Permissions};
+use super::program;
+use crate::decide::{NetifPlan, Plan, ProgramRunner};
+use crate::ids::LinkName;
+use crate::properties::Properties;
+use crate::roots::Roots;
+use crate::rules::eval::{Given, Job};
+use crate::rules::host::{Host, ProgramOutput};
+use crate::sys::process::{End, Finished};
+
+/// Gives an interface the name of the plan, if it has one. The kernel answers with a `move` event.
+pub fn interface(plan: &Plan) {
+    let Some(NetifPlan { index, old, name, from }) = &plan.netif else { return };
+    match netif::rename(*index, name) {
+        Ok(Renamed::Done) => tracing::info!(RULE = %from, "interface {old} is now {name}"),
+        Ok(Renamed::Busy) => tracing::info!(RULE = %from, "interface {old} is up and keeps its name"),
+        Ok(Renamed::Taken) => {
+            tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name");
+        }
+        Ok(Renamed::Gone) => tracing::debug!("interface {old} has gone"),
+        Err(error) => tracing::error!(RULE = %from, %error, "interface {old} keeps its name"),
+    }
+}
+
+/// Gives the node the owner, group and mode that rules ask for. A node that has gone is no error.
+pub fn permissions(nodes: &NodeDir, plan: &Plan) {
+    let Some(node) = &plan.node else { return };
+    let want = Permissions {
+        owner: node.owner.as_ref().map(|owner| owner.value.id),
+        group: node.group.as_ref().map(|group| group.value.id),
+        mode: node.mode.as_ref().map(|mode| mode.value),
+    };
+    if want == Permissions::default() {
+        return;
+    }
+    let Ok(name) = LinkName::new(&node.name) else { return };
+    match nodes.set(&name, node.number, &want) {
+        Ok(NodeChange::Unchanged) => {}
+        Ok(NodeChange::Changed { before, after }) => tracing::debug!(
+            "node {name}: {}:{} {:04o} is now {}:{} {:04o}",
+            before.owner,
+            before.group,
+            before.mode,
+            after.owner,
+            after.group,
+            after.mode
+        ),
+        Ok(NodeChange::Missing) => tracing::debug!("node {name} has gone"),
+        Ok(NodeChange::Another(_)) => {
+            tracing::warn!("what is called {name} is not this device's node: left alone")
+        }
+        Err(error) => tracing::error!(%error, "the node keeps its permissions"),
+    }
+}
+
+/// Runs the plan's programs and builtins one after the other; one that fails does not stop the next.
+pub fn run(plan: &Plan, programs: &Programs, host: &mut impl Host, deadline: Instant) {
+    let environment = plan.all_properties();
+    for Given { value, from } in &plan.run {
+        let failure = match value {
+            Job::Program(argv) => programs.finish(argv, &environment, deadline).failure,
+            Job::Builtin { name, arguments } => {
+                host.builtin(name, arguments, &environment).err().map(|error| error.to_string())
+            }
+        };
+        if let Some(failure) = failure {
+            tracing::warn!(RULE = %from, "`{value}`: {failure}");
+        }
+    }
+}
+
+/// Runs the programs of rules.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// Where programs without a `/` in front are.
+    helpers: PathBuf,
+    /// The longest time that one program has.
+    longest: Duration,
+}
+
+impl Programs {
+    /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
+    pub fn new(roots: &Roots, longest: Duration) -> Self {
+        Self { helpers: roots.helper_dir(), longest }
+    }
+
+    fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
+        let timeout = deadline.saturating_duration_since(Instant::now()).min(self.longest);
+        let finished = program::run(argv, environment, &self.helpers, timeout);
+        let failure = failure(&finished);
+        ProgramOutput { success: finished.success(), stdout: finished.stdout, failure }
+    }
+}
+
+impl ProgramRunner for Programs {
+    fn run(
+        &self,
+        argv: &[BString],
+        environment: &Properties,
+        deadline: Instant,
+        limit: usize,
+    ) -> ProgramOutput {
+        let mut output = self.finish(argv, environment, deadline);
+        output.stdout.truncate(limit);
+        output
+    }
+}
+
+/// Why a program did not succeed, with the end of what it complained of.
+fn failure(finished: &Finished) -> Option<String> {
+    let what = match finished.end {
+        End::Exited(0) => return None,
+        End::Exited(status) => format!("exit status {status}"),
+        End::Signalled(signal) => format!("killed by signal {signal}"),
+        End::TimedOut => "killed: it ran for too long".to_owned(),
+        End::NotStarted(errno) => format!("can't be started: {errno}"),
+        End::Lost(errno) => format!("how it ended is not known: {errno}"),
+    };
+    match finished.stderr.trim().lines().next_back() {
+        Some(line) => Some(format!("{what}: {}", line.as_bstr())),
+        None => Some(what),
+    }
+}

@@ -1,0 +1,27 @@
+//! Owns where an engine works for the options of a command line: the daemon's and that of `apply`.
+
+use super::context::Context;
+use super::exit::Failure;
+use crate::daemon::control::protocol::Mode;
+use crate::daemon::{Reach, Site};
+
+/// The directories, made where they are missing, and how far the arm reaches.
+pub(super) fn of(context: &Context, mode: Mode) -> Result<Site, Failure> {
+    let link_dir = context.link_dir().to_owned();
+    if context.own_link_dir.is_some() {
+        std::fs::create_dir_all(&link_dir)
+            .map_err(|source| Failure::File { path: link_dir.clone(), source })?;
+    }
+    Ok(Site {
+        roots: context.roots.clone(),
+        run_dir: context.run_dir(),
+        state_dir: context.state_dir(),
+        reach: match (&context.own_link_dir, mode) {
+            (None, Mode::Standalone) => Reach::Everything,
+            _ => Reach::Links,
+        },
+        event_timeout: context.config.config.event_timeout,
+        program_timeout: context.config.config.program_timeout,
+        link_dir,
+    })
+}

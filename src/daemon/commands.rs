@@ -1,0 +1,197 @@
+//! Owns what the daemon answers to its clients: the control socket's commands over the shared core.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::control::protocol::Difference;
+use super::control::protocol::{
+    Claimant, CollisionEntry, Devices, DiagnosticEntry, Events, LinkEntry, List, Progress, Queue,
+    RefusedFile, Rules, Status, text,
+};
+use super::control::{CommandError, Commands, Filter, Subscription};
+use super::core::Core;
+use super::{Message, reader, reload};
+use crate::ids::{LinkName, SeqNum};
+use crate::store::claims::{Claims, Holder};
+
+/// The longest silence in a wait: a client that has gone is noticed then.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Answers clients.
+#[derive(Debug)]
+pub(super) struct Service(pub(super) Arc<Core>);
+
+fn number(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+impl Commands for Service {
+    fn status(&self) -> Status {
+        let core = &*self.0;
+        let stats = core.engine.tree().stats();
+        let (waiting, running, high_water) = core.work.counts();
+        let (links, collisions) =
+            core.engine.names().look(|claims| (claims.len(), claims.collisions().len()));
+        let collisions = collisions + core.engine.names().foreign().len();
+        Status {
+            mode: core.mode,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_usec: u64::try_from(core.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ready: core.ready.load(Ordering::Acquire),
+            devices: Devices {
+                live: number(stats.live),
+                gone_but_held: number(stats.gone_but_held),
+                bytes: number(stats.bytes),
+            },
+            events: self.events(),
+            queue: Queue {
+                waiting: number(waiting),
+                running: number(running),
+                limit: number(core.queue_limit),
+                high_water: number(high_water),
+            },
+            workers: number(core.worker_count),
+            links: number(links),
+            collisions: number(collisions),
+            rules: self.rules(),
+            log_dropped: core.log.dropped(),
+            receive_buffer: number(core.receive_buffer),
+        }
+    }
+
+    fn list(&self) -> List {
+        let core = &*self.0;
+        let mut list = core.engine.names().look(|claims| List {
+            links: claims.links().map(|(link, holder)| self.link(claims, link, &holder)).collect(),
+            collisions: Vec::new(),
+        });
+        list.links.sort_by(|a, b| a.name.cmp(&b.name));
+        list.collisions = self.collisions();
+        list
+    }
+
+    fn reload_plan(&self) -> Result<Difference, CommandError> {
+        Ok(reload::plan(&self.0))
+    }
+
+    fn reload(&self) -> Result<Difference, CommandError> {
+        let (answer, answered) = crossbeam_channel::bounded(1);
+        // the main loop reloads, so that two reloads never run at once and the service manager is told
+        let sent = self.0.main.send(Message::ReloadFor(answer));
+        let ended = |_| CommandError::Failed("the daemon is ending".into());
+        sent.map_err(|_| ended(()))?;
+        answered.recv().map_err(|_| ended(()))
+    }
+
+    fn settle(&self, seqnum: Option<u64>, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Progress {
+        let core = &*self.0;
+        let goal = SeqNum(seqnum.unwrap_or_else(|| super::last_seqnum(&core.engine.site().roots).0));
+        let begin = core.counters.handled.get();
+        // an event that the kernel has sent is in the socket by now: when that has been emptied once more, it is in the
+        // queue, or known to be lost and looked for
+        let emptying = core.work.next_emptying();
+        reader::wake(&core.wake);
+        loop {
+            let standing = core.work.standing(goal);
+            let arrived = standing.emptied >= emptying;
+            let ready = core.ready.load(Ordering::Acquire);
+            let reached = ready && arrived && standing.done;
+            let waiting = if reached { 0 } else { number(standing.unfinished).max(1) };
+            let now = Progress { done: core.counters.handled.get() - begin, waiting, seqnum: goal.0 };
+            if progress(now).is_break() || reached {
+                return now;
+            }
+            core.work.wait_for_news(TICK);
+        }
+    }
+
+    fn subscribe(&self, filter: Filter) -> Subscription {
+        self.0.broadcast.subscribe(filter)
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<(), CommandError> {
+        let level = level.parse().map_err(|_| CommandError::InvalidParameter("level"))?;
+        self.0.log.set_level(level);
+        Ok(())
+    }
+
+    fn exit(&self) {
+        let _ending_already = self.0.main.send(Message::Stop);
+    }
+}
+
+impl Service {
+    fn events(&self) -> Events {
+        let counters = &self.0.counters;
+        Events {
+            received: counters.received.get(),
+            handled: counters.handled.get(),
+            failed: counters.failed.get(),
+            coalesced: counters.coalesced.get(),
+            foreign: counters.foreign.get(),
+            malformed: counters.malformed.get(),
+            truncated: counters.truncated.get(),
+            overruns: counters.overruns.get(),
+            gaps: counters.gaps.get(),
+            resyncs: counters.resyncs.get(),
+            dropped_by_kernel: counters.dropped_by_kernel.get(),
+        }
+    }
+
+    fn rules(&self) -> Rules {
+        let files = self.0.rules.files();
+        Rules {
+            files: number(files.loaded.files.len()),
+            rules: number(files.loaded.files.iter().map(|file| file.rules.len()).sum()),
+            refused: files
+                .refused
+                .iter()
+                .map(|refused| RefusedFile {
+                    path: refused.path.to_string_lossy().into_owned(),
+                    diagnostics: refused.diagnostics.iter().map(DiagnosticEntry::from).collect(),
+                })
+                .collect(),
+        }
+    }
+
+    fn link(&self, claims: &Claims, link: &LinkName, holder: &Holder) -> LinkEntry {
+        let others = claims.claimants(link).into_iter().filter(|claim| claim.device != holder.device);
+        let priority =
+            claims.claimants(link).iter().find(|c| c.device == holder.device).map_or(0, |c| c.priority);
+        LinkEntry {
+            name: text(link.as_bytes()),
+            target: text(self.0.engine.names().farm().target(link, &holder.node)),
+            device: holder.device.to_string(),
+            priority,
+            from: self.0.engine.origins().of_link(&holder.device, link).map(|place| place.to_string()),
+            others: others.map(|c| Claimant { device: c.device.to_string(), priority: c.priority }).collect(),
+        }
+    }
+
+    fn collisions(&self) -> Vec<CollisionEntry> {
+        let names = self.0.engine.names();
+        let mut out = names.look(|claims| {
+            let equal = claims.collisions().into_iter();
+            equal
+                .flat_map(|collision| {
+                    let reason = format!("held by {}", collision.holder.device);
+                    let name = text(collision.link.as_bytes());
+                    collision.others.into_iter().map(move |claim| CollisionEntry {
+                        name: name.clone(),
+                        device: claim.device.to_string(),
+                        reason: reason.clone(),
+                    })
+                })
+                .collect::<Vec<_>>()
+        });
+        out.extend(names.foreign().into_iter().map(|link| CollisionEntry {
+            name: text(link.as_bytes()),
+            device: names.look(|c| c.holder(&link).map(|h| h.device.to_string())).unwrap_or_default(),
+            reason: "something that is not ours has this name".to_owned(),
+        }));
+        out
+    }
+}

@@ -1,0 +1,125 @@
+//! Owns what the daemon's threads share: engine, queue, rules in force, counters, subscribers.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+use nix::sys::eventfd::EventFd;
+
+use super::Message;
+use super::control::Broadcast;
+use super::control::protocol::Mode;
+use super::counters::Counters;
+use super::engine::{Engine, Reach};
+use super::start::Arrivals;
+use super::watch::Watches;
+use super::work::Work;
+use super::workers::Workers;
+use crate::builtin;
+use crate::decide::Plan;
+use crate::diag;
+use crate::log;
+use crate::rules::compile::Compiled;
+use crate::rules::load::{self, Loaded, Refused};
+use crate::rules::toml::{Known, SystemAccounts};
+
+/// The rules that events are evaluated with, and what they were made from.
+#[derive(Debug, Default)]
+pub(super) struct InForce {
+    /// Files, tests and diagnostics of the texts in force.
+    pub(super) loaded: Loaded,
+    /// Files of which another text, or none, is in force.
+    pub(super) refused: Vec<Refused>,
+}
+
+/// Shared by all threads.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) engine: Engine,
+    pub(super) work: Arc<Work>,
+    pub(super) workers: Workers,
+    pub(super) worker_count: usize,
+    pub(super) counters: Arc<Counters>,
+    pub(super) broadcast: Arc<Broadcast>,
+    pub(super) arrivals: Arc<Arrivals>,
+    pub(super) wake: Arc<EventFd>,
+    pub(super) mode: Mode,
+    pub(super) rule_dirs: Vec<PathBuf>,
+    pub(super) queue_limit: usize,
+    pub(super) receive_buffer: usize,
+    pub(super) started: Instant,
+    pub(super) ready: AtomicBool,
+    pub(super) main: Sender<Message>,
+    pub(super) log: log::Control,
+    pub(super) watches: Option<Arc<Watches>>,
+    pub(super) rules: RulesInForce,
+}
+
+/// The rules, replaced as a whole.
+#[derive(Debug, Default)]
+pub(super) struct RulesInForce {
+    compiled: RwLock<Arc<Compiled>>,
+    files: Mutex<InForce>,
+}
+
+impl RulesInForce {
+    /// What events are evaluated with from now on.
+    pub(super) fn replace(&self, new: InForce) -> Arc<Compiled> {
+        let compiled = Arc::new(Compiled::new(&new.loaded.files));
+        *self.compiled.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&compiled);
+        *self.files() = new;
+        compiled
+    }
+
+    /// What events are evaluated with now.
+    pub(super) fn compiled(&self) -> Arc<Compiled> {
+        Arc::clone(&self.compiled.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The files behind it.
+    pub(super) fn files(&self) -> MutexGuard<'_, InForce> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the rule directories would put in force now.
+    pub(super) fn read(&self, dirs: &[PathBuf]) -> InForce {
+        let known = Known { accounts: &SystemAccounts, builtins: &builtin::NAMES };
+        let merged = load::merge(&self.files().loaded, load::load(dirs, &known));
+        InForce { loaded: merged.loaded, refused: merged.refused }
+    }
+}
+
+impl InForce {
+    /// Says in the log what is wrong with the files.
+    pub(super) fn complain(&self) {
+        for diagnostic in &self.loaded.diagnostics {
+            tracing::warn!(RULE = %diagnostic.place, "{}", diag::render(diagnostic, false));
+        }
+        for refused in &self.refused {
+            tracing::error!("{} is refused: what was in force before stays", refused.path.display());
+            for diagnostic in &refused.diagnostics {
+                tracing::error!(RULE = %diagnostic.place, "{}", diag::render(diagnostic, false));
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Watches the node of a device whose rules ask for it, and no longer that of one whose rules do not.
+    pub(super) fn keep_watch(&self, plan: &Plan) {
+        let (Some(watches), Some(node)) = (&self.watches, &plan.node) else { return };
+        if self.engine.site().reach != Reach::Everything {
+            return;
+        }
+        let path = self.engine.site().roots.dev.join(super::view::path(&node.name));
+        if plan.watch.as_ref().is_some_and(|watch| watch.value) {
+            if let Err(error) = watches.add(&path, &plan.event.devpath) {
+                tracing::warn!(%error, "writers of {} are not noticed", path.display());
+            }
+        } else {
+            watches.remove(&path);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Owns what happens when rules change: which devices get something else, and only those are touched.
+
+use super::control::protocol::{Change as Shown, DiagnosticEntry, Difference as Reply, text};
+use super::core::{Core, InForce};
+use super::job::{Cause, Job, Token};
+use crate::decide::{Change, difference};
+use crate::device::Device;
+use crate::rules::compile::Compiled;
+use crate::uevent::Uevent;
+
+/// What new rules change for one device.
+#[derive(Debug)]
+struct Affected {
+    uevent: Uevent,
+    changes: Vec<Shown>,
+}
+
+/// What the rules on disk would change. Changes nothing.
+pub(super) fn plan(core: &Core) -> Reply {
+    let new = core.rules.read(&core.rule_dirs);
+    let compiled = Compiled::new(&new.loaded.files);
+    let devices = core.engine.tree().devices();
+    let affected = affected(core, &compiled, &devices);
+    reply(false, devices.len(), &new, &affected)
+}
+
+/// Puts the rules on disk in force and gives the devices that are there what they change; returns when that is done.
+pub(super) fn reload(core: &Core) -> Reply {
+    let new = core.rules.read(&core.rule_dirs);
+    new.complain();
+    let shown = InForce { loaded: new.loaded.clone(), refused: new.refused.clone() };
+    let compiled = core.rules.replace(new);
+    let devices = core.engine.tree().devices();
+    let affected = affected(core, &compiled, &devices);
+    let reply = reply(true, devices.len(), &shown, &affected);
+    let count = affected.len();
+    let batch = Token::default();
+    for Affected { uevent, .. } in affected {
+        // a kernel event that waits will see the new rules by itself
+        if !core.work.concerns(&uevent.devpath) {
+            let _always_taken = core.work.push(Job::of_batch(uevent, Cause::Rules, &batch), |_| true);
+        }
+    }
+    core.work.wait_for_batch(&batch);
+    tracing::info!("rules read: {} in force, {count} devices changed", compiled.len());
+    reply
+}
+
+fn affected(core: &Core, rules: &Compiled, devices: &[Device]) -> Vec<Affected> {
+    devices.iter().filter_map(|device| affected_device(core, rules, device)).collect()
+}
+
+fn affected_device(core: &Core, rules: &Compiled, device: &Device) -> Option<Affected> {
+    let id = device.id()?;
+    let (uevent, old, plan) = core.engine.foresee(rules, device)?;
+    let node = core.engine.permissions(&plan);
+    let difference = difference(&old, node, &plan);
+    if difference.is_empty() {
+        return None;
+    }
+    let devpath = text(uevent.devpath.as_bytes());
+    let changes = difference.changes.iter().map(|change| show(change, &id.to_string(), &devpath)).collect();
+    Some(Affected { uevent, changes })
+}
+
+fn show(change: &Change, device: &str, devpath: &str) -> Shown {
+    let (what, name, old, new) = match change {
+        Change::LinkGone(link) => ("link", Some(text(link.as_bytes())), Some(text(link.as_bytes())), None),
+        Change::LinkNew(link) => {
+            ("link", Some(text(link.name.as_bytes())), None, Some(text(link.name.as_bytes())))
+        }
+        Change::Priority { old, new } => ("priority", None, Some(old.to_string()), Some(new.to_string())),
+        Change::Node { old, new } => ("node", None, Some(old.to_string()), Some(new.to_string())),
+        Change::Property { key, old, new } => {
+            ("property", Some(text(key)), old.as_ref().map(text), new.as_ref().map(text))
+        }
+        Change::TagNew(tag) => ("tag", Some(tag.to_string()), None, Some(tag.to_string())),
+        Change::TagGone(tag) => ("tag", Some(tag.to_string()), Some(tag.to_string()), None),
+    };
+    Shown {
+        device: device.to_owned(),
+        devpath: devpath.to_owned(),
+        what: what.to_owned(),
+        name,
+        old,
+        new,
+        from: change.from().map(ToString::to_string),
+    }
+}
+
+fn reply(applied: bool, devices: usize, new: &InForce, affected: &[Affected]) -> Reply {
+    let refused = new.refused.iter().flat_map(|refused| &refused.diagnostics);
+    Reply {
+        applied,
+        devices: u64::try_from(devices).unwrap_or(u64::MAX),
+        changes: affected.iter().flat_map(|affected| affected.changes.clone()).collect(),
+        refused: new.refused.iter().map(|refused| refused.path.to_string_lossy().into_owned()).collect(),
+        diagnostics: new.loaded.diagnostics.iter().chain(refused).map(DiagnosticEntry::from).collect(),
+    }
+}

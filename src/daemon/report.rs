@@ -1,0 +1,55 @@
+//! Owns what the log says of events: one line for what changed, a warning for what a person should look at.
+//!
+//! Fields carry the names that the journal shows: DEVPATH ACTION SEQNUM SUBSYSTEM (from the event's span), RULE, LINK.
+
+use nix::time::ClockId;
+use tracing::Span;
+
+use crate::apply::names::{LinkReport, Outcome};
+use crate::decide::Plan;
+use crate::uevent::Uevent;
+
+/// The span of one event: everything that is logged in it has its fields.
+pub(super) fn span(uevent: &Uevent) -> Span {
+    tracing::error_span!(
+        "event",
+        DEVPATH = %uevent.devpath,
+        ACTION = %uevent.action,
+        SEQNUM = uevent.seqnum.0,
+        SUBSYSTEM = %uevent.subsystem
+    )
+}
+
+/// What rules had wrong in this event.
+pub(super) fn decided(plan: &Plan) {
+    for diagnostic in &plan.diagnostics {
+        tracing::warn!(RULE = %diagnostic.place, "{diagnostic}");
+    }
+}
+
+/// What became of a link.
+pub(super) fn link(report: &LinkReport) {
+    let name = &report.link;
+    let holder = report.new.as_ref().map(|holder| holder.device.to_string()).unwrap_or_default();
+    match &report.result {
+        Ok(Outcome::Created | Outcome::Replaced) if report.old.is_some() && report.old != report.new => {
+            tracing::info!(LINK = %name, "link {name} goes over to {holder}");
+        }
+        Ok(Outcome::Created | Outcome::Replaced) => {
+            tracing::debug!(LINK = %name, "link {name} leads to {holder}")
+        }
+        Ok(Outcome::Removed) => tracing::debug!(LINK = %name, "link {name} removed"),
+        Ok(Outcome::Waiting) => {
+            tracing::info!(LINK = %name, "link {name} is wanted by this device too, and stays with {holder}");
+        }
+        Ok(Outcome::Refused(why)) => tracing::warn!(LINK = %name, "link {name} can't be made: {why}"),
+        Ok(Outcome::AlreadyThere | Outcome::NotThere | Outcome::Left) => {}
+        Err(error) => tracing::error!(LINK = %name, %error, "link {name} is not as it should be"),
+    }
+}
+
+/// µs of the monotonic clock.
+pub(super) fn now_usec() -> Option<u64> {
+    let now = ClockId::CLOCK_MONOTONIC.now().ok()?;
+    u64::try_from(std::time::Duration::from(now).as_micros()).ok()
+}
