@@ -70,7 +70,7 @@ impl Means {
             accounts: accounts(&context.roots),
             numbers: Indexes::new(&context.state_dir()),
             event_timeout: config.event_timeout,
-            programs: Asked::new(run_programs.then(|| (&context.roots, config.program_timeout))),
+            programs: Asked::new(run_programs.then_some((&context.roots, config.program_timeout))),
         }
     }
 
