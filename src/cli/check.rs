@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::context::Context;
-use super::dry::{Rules, with_known};
+use super::dry::{Means, Rules};
 use super::exit::{Exit, Failure};
 use super::output::{self, Ink, Style};
 use crate::diag::{self, Diagnostic, Severity};
@@ -53,11 +53,12 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
 }
 
 fn check(options: &Options, context: &Context) -> Report {
-    let rules = Rules::new(with_known(context, |known| match options.files.as_slice() {
-        [] => load(&context.rule_dirs, known),
-        paths => load_paths(paths, known),
-    }));
-    let mut runner = Runner::new(&rules, &context.roots);
+    let means = Means::anywhere(context);
+    let rules = match options.files.as_slice() {
+        [] => Rules::of(context, &means),
+        paths => Rules::new(load_paths(paths, &means.known())),
+    };
+    let mut runner = Runner::new(&rules, &means);
     let tests: Vec<TestResult> = rules.loaded.tests.iter().map(|test| runner.run(test)).collect();
     let mut diagnostics = rules.loaded.diagnostics.clone();
     diagnostics.extend(lint(&rules.loaded.files));

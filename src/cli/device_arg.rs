@@ -66,6 +66,16 @@ enum Meaning {
     Id(DeviceId),
 }
 
+/// What people type of sysfs, whatever tree is meant: the path below `/sys`.
+pub(super) fn below_sys(typed: &[u8]) -> Option<&[u8]> {
+    typed.strip_prefix(b"/sys/")
+}
+
+/// The same of `/dev`.
+pub(super) fn below_dev(typed: &[u8]) -> Option<&[u8]> {
+    typed.strip_prefix(b"/dev/")
+}
+
 fn meaning(context: &Context, argument: &OsStr) -> Result<Meaning, DeviceArgError> {
     let bytes = argument.as_bytes();
     let path = Path::new(argument);
@@ -74,13 +84,13 @@ fn meaning(context: &Context, argument: &OsStr) -> Result<Meaning, DeviceArgErro
         let own = path.starts_with(sys);
         return Ok(if own { Meaning::Sysfs(path.into()) } else { Meaning::Node(vec![path.into()]) });
     }
-    if let Some(below) = bytes.strip_prefix(b"/sys/") {
+    if let Some(below) = below_sys(bytes) {
         return Ok(Meaning::Sysfs(sys.join(OsStr::from_bytes(below))));
     }
     if [&b"/devices/"[..], b"/module/", b"/bus/", b"/class/"].iter().any(|top| bytes.starts_with(top)) {
         return Ok(Meaning::Sysfs(sys.join(OsStr::from_bytes(bytes.get(1..).unwrap_or_default()))));
     }
-    if let Some(below) = bytes.strip_prefix(b"/dev/") {
+    if let Some(below) = below_dev(bytes) {
         let below = OsStr::from_bytes(below);
         return Ok(Meaning::Node(vec![dev.join(below), context.link_dir().join(below)]));
     }

@@ -5,6 +5,8 @@ mod find;
 mod machine;
 mod programs;
 
+use std::fmt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
@@ -12,19 +14,16 @@ pub(super) use machine::Machine;
 pub(super) use programs::Asked;
 
 use crate::builtin;
-use crate::decide::{Dry, Event, EventHost, Plan, ProgramRunner, Surroundings, decide};
+use crate::decide::{Dry, Event, EventHost, Plan, Surroundings, decide};
 use crate::device::{Device, Reader};
 use crate::ids::{Action, SeqNum};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::load::{Loaded, load};
-use crate::rules::toml::{Known, accounts_of};
+use crate::rules::toml::{AccountFiles, Accounts, Known, SystemAccounts};
 use crate::rules::trace::Observer;
 use crate::store::index::Indexes;
 use crate::uevent::Uevent;
-
-/// Longest time that the programs of one event have, as in the daemon.
-const EVENT_TIME: Duration = Duration::from_secs(180);
 
 /// Rules as read and as compiled.
 #[derive(Debug)]
@@ -35,8 +34,8 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Those of the rule directories.
-    pub(super) fn of(context: &Context) -> Self {
-        Self::new(with_known(context, |known| load(&context.rule_dirs, known)))
+    pub(super) fn of(context: &Context, means: &Means) -> Self {
+        Self::new(load(&context.rule_dirs, &means.known()))
     }
 
     pub(super) fn new(loaded: Loaded) -> Self {
@@ -45,24 +44,66 @@ impl Rules {
     }
 }
 
-/// Gives `read` what rule files are checked against: the builtins, and the accounts of the system or of `--root`.
-pub(super) fn with_known<T>(context: &Context, read: impl FnOnce(&Known<'_>) -> T) -> T {
-    read(&Known { accounts: &*accounts_of(&context.roots), builtins: &builtin::NAMES })
+/// What rules are read and worked out with, beside the machine.
+pub(super) struct Means {
+    roots: Roots,
+    /// Accounts of the system or of `--root`. A tree without any account file takes those of the running system.
+    accounts: Box<dyn Accounts>,
+    numbers: Indexes,
+    event_timeout: Duration,
+    /// The programs that rules asked for.
+    pub(super) programs: Asked,
 }
 
-/// What an event is worked out with, beside machine and rules.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Means<'w> {
-    pub(super) roots: &'w Roots,
-    pub(super) programs: &'w dyn ProgramRunner,
-    pub(super) numbers: &'w Indexes,
+impl fmt::Debug for Means {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Means").field("roots", &self.roots).finish_non_exhaustive()
+    }
+}
+
+impl Means {
+    /// Those of a command line.
+    pub(super) fn new(context: &Context, run_programs: bool) -> Self {
+        let config = &context.config.config;
+        Self {
+            roots: context.roots.clone(),
+            accounts: accounts(&context.roots),
+            numbers: Indexes::new(&context.state_dir()),
+            event_timeout: config.event_timeout,
+            programs: Asked::new(run_programs.then_some((&context.roots, config.program_timeout))),
+        }
+    }
+
+    /// Those that are the same everywhere: no program runs, and no number has been given yet.
+    pub(super) fn anywhere(context: &Context) -> Self {
+        // No directory has the empty name; nothing is kept, so it is never missed.
+        Self { numbers: Indexes::new(Path::new("")), ..Self::new(context, false) }
+    }
+
+    /// What rule files are checked against.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { accounts: &*self.accounts, builtins: &builtin::NAMES }
+    }
+}
+
+fn accounts(roots: &Roots) -> Box<dyn Accounts> {
+    let text = |name| {
+        std::fs::read(roots.etc.join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    match (text("passwd"), text("group")) {
+        _ if *roots == Roots::system() => Box::new(SystemAccounts),
+        (None, None) => Box::new(SystemAccounts),
+        (passwd, group) => {
+            Box::new(AccountFiles::parse(&passwd.unwrap_or_default(), &group.unwrap_or_default()))
+        }
+    }
 }
 
 /// What the rules would make of an event of that device.
 pub(super) fn work_out<O: Observer>(
     machine: &Machine,
     rules: &Rules,
-    means: Means<'_>,
+    means: &Means,
     (device, action): (&Device, Action),
     observer: &mut O,
 ) -> Plan {
@@ -71,10 +112,9 @@ pub(super) fn work_out<O: Observer>(
     let uevent = Uevent::from_facts(action, device.devpath(), subsystem, SeqNum(0), properties);
     let record = machine.record_of(device);
     let event = Event { uevent: &uevent, device: Some(device), record: record.as_ref() };
-    let accounts = accounts_of(means.roots);
-    let around =
-        Surroundings { tree: machine.tree(), roots: means.roots, records: machine, accounts: &*accounts };
-    let effects = Dry::new(means.programs, means.numbers);
-    let mut host = EventHost::new(around, &event, Instant::now() + EVENT_TIME, effects);
-    decide(&rules.compiled, &event, means.roots, &mut host, observer)
+    let Means { roots, accounts, numbers, event_timeout, programs } = means;
+    let around = Surroundings { tree: machine.tree(), roots, records: machine, accounts: &**accounts };
+    let deadline = Instant::now() + *event_timeout;
+    let mut host = EventHost::new(around, &event, deadline, Dry::new(programs, numbers));
+    decide(&rules.compiled, &event, roots, &mut host, observer)
 }

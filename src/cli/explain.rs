@@ -10,7 +10,7 @@ use bstr::{BString, ByteSlice};
 use serde::Serialize;
 
 use super::context::Context;
-use super::dry::{Asked, Machine, Means, Rules, work_out};
+use super::dry::{Machine, Means, Rules, work_out};
 use super::exit::{Exit, Failure};
 use super::output::{self, Ink, Style, shown};
 use crate::decide::{Origin, Plan};
@@ -18,7 +18,6 @@ use crate::diag::{Diagnostic, Severity};
 use crate::ids::DeviceId;
 use crate::rules::ir::Rule;
 use crate::rules::trace::Trace;
-use crate::store::index::Indexes;
 use crate::store::record::Record;
 use select::Missing;
 use view::RuleView;
@@ -112,12 +111,10 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let machine = Machine::new(context, options.recording.as_deref())?;
     let device = machine.device(context, &options.device)?;
     machine.tree().walk();
-    let rules = Rules::of(context);
-    let programs = Asked::new(options.run_programs, &context.roots, context.config.config.program_timeout);
-    let numbers = Indexes::new(&context.state_dir());
-    let means = Means { roots: &context.roots, programs: &programs, numbers: &numbers };
+    let means = Means::new(context, options.run_programs);
+    let rules = Rules::of(context, &means);
     let mut trace = Trace::default();
-    let plan = work_out(&machine, &rules, means, (&device, options.action), &mut trace);
+    let plan = work_out(&machine, &rules, &means, (&device, options.action), &mut trace);
     let link = options
         .link
         .as_ref()

@@ -5,12 +5,11 @@ use std::io::{self, Write};
 use bstr::ByteSlice;
 
 use super::context::Context;
-use super::dry::{Asked, Machine, Means, Rules, work_out};
+use super::dry::{Machine, Means, Rules, work_out};
 use super::exit::{Exit, Failure};
 use super::output::{self, Ink};
 use crate::diag;
 use crate::rules::trace::Unobserved;
-use crate::store::index::Indexes;
 
 /// Show what the rules would do with a device, changing nothing
 ///
@@ -37,11 +36,9 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let device = machine.device(context, &options.device)?;
     // Rules may look at any device (`[subsystem/kernel]attribute`).
     machine.tree().walk();
-    let rules = Rules::of(context);
-    let programs = Asked::new(options.run_programs, &context.roots, context.config.config.program_timeout);
-    let numbers = Indexes::new(&context.state_dir());
-    let means = Means { roots: &context.roots, programs: &programs, numbers: &numbers };
-    let mut plan = work_out(&machine, &rules, means, (&device, options.action), &mut Unobserved);
+    let means = Means::new(context, options.run_programs);
+    let rules = Rules::of(context, &means);
+    let mut plan = work_out(&machine, &rules, &means, (&device, options.action), &mut Unobserved);
     if context.json {
         plan.diagnostics.splice(0..0, rules.loaded.diagnostics);
         output::json(out, &plan)?;
@@ -49,7 +46,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     }
     write!(out, "{plan}")?;
     if !options.run_programs {
-        for argv in programs.asked() {
+        for argv in means.programs.asked() {
             let words: Vec<String> = argv.iter().map(|word| output::shown(&word.to_str_lossy())).collect();
             let line = format!("  not run  {}  (--run-programs runs it)", words.join(" "));
             writeln!(out, "{}", context.style.paint(Ink::Yellow, line))?;

@@ -8,13 +8,11 @@ use bstr::ByteSlice;
 use serde::Serialize;
 
 use crate::cli::dry::{Machine, Means, Rules, work_out};
-use crate::decide::{Plan, SkippedPrograms};
+use crate::decide::Plan;
 use crate::diag::{Diagnostic, Place};
-use crate::roots::Roots;
 use crate::rules::eval::Job;
 use crate::rules::toml::RuleTest;
 use crate::rules::trace::Unobserved;
-use crate::store::index::Indexes;
 
 /// What became of a test.
 #[derive(Debug, Serialize)]
@@ -58,13 +56,13 @@ impl Failed {
 #[derive(Debug)]
 pub(super) struct Runner<'r> {
     rules: &'r Rules,
-    roots: &'r Roots,
+    means: &'r Means,
     machines: BTreeMap<PathBuf, Result<Machine, String>>,
 }
 
 impl<'r> Runner<'r> {
-    pub(super) fn new(rules: &'r Rules, roots: &'r Roots) -> Self {
-        Self { rules, roots, machines: BTreeMap::new() }
+    pub(super) fn new(rules: &'r Rules, means: &'r Means) -> Self {
+        Self { rules, means, machines: BTreeMap::new() }
     }
 
     /// Runs one.
@@ -105,9 +103,7 @@ impl<'r> Runner<'r> {
             got: "none of that path".into(),
             hint: Some(format!("nameplate tree --recording {} shows them", recording.display())),
         })?;
-        let numbers = Indexes::none_given();
-        let means = Means { roots: self.roots, programs: &SkippedPrograms::default(), numbers: &numbers };
-        Ok(work_out(machine, self.rules, means, (&device, test.action), &mut Unobserved))
+        Ok(work_out(machine, self.rules, self.means, (&device, test.action), &mut Unobserved))
     }
 }
 

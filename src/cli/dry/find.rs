@@ -7,7 +7,7 @@ use std::path::Path;
 use bstr::ByteSlice;
 
 use crate::cli::context::Context;
-use crate::cli::device_arg::DeviceArgError;
+use crate::cli::device_arg::{DeviceArgError, below_dev, below_sys};
 use crate::ids::{DevNum, DevPath, DeviceId, NodeKind};
 use crate::recording::{RecordedDevice, Recording};
 
@@ -19,12 +19,11 @@ pub(super) fn resolve(
 ) -> Result<DevPath, DeviceArgError> {
     let bytes = argument.as_bytes();
     let (sys, dev) = (context.roots.sys.as_path(), context.roots.dev.as_path());
-    let usual = Roots::system();
     let below = |top: &Path| Path::new(argument).strip_prefix(top).ok().map(|p| p.as_os_str().as_bytes());
     let sysfs = below(sys)
-        .or_else(|| below(&usual.sys))
+        .or_else(|| below_sys(bytes))
         .or_else(|| bytes.strip_prefix(b"/").filter(|rest| is_sysfs(rest)));
-    let node = below(context.link_dir()).or_else(|| below(dev)).or_else(|| below(&usual.dev));
+    let node = below(context.link_dir()).or_else(|| below(dev)).or_else(|| below_dev(bytes));
     let found = if let Some(path) = sysfs {
         by_sysfs(recording, path)
     } else if let Some(name) = node {

@@ -89,7 +89,7 @@ impl Records for Machine {
             let device = self.tree.by_id(id)?;
             return recording.device(device.devpath().as_bytes()).and_then(recorded);
         }
-        self.records.as_ref()?.read(id).ok().flatten().map(|(record, _)| record)
+        Records::record(self.records.as_ref()?, id)
     }
 }
 

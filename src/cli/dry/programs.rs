@@ -19,10 +19,12 @@ pub(in crate::cli) struct Asked {
 }
 
 impl Asked {
-    /// `--run-programs`, or not; none runs for longer than `longest`.
-    pub(in crate::cli) fn new(run: bool, roots: &Roots, longest: Duration) -> Self {
-        let runner: Box<dyn ProgramRunner> =
-            if run { Box::new(Programs::new(roots, longest)) } else { Box::new(SkippedPrograms::default()) };
+    /// With directories and the longest time of a program: they run.
+    pub(in crate::cli) fn new(run: Option<(&Roots, Duration)>) -> Self {
+        let runner: Box<dyn ProgramRunner> = match run {
+            Some((roots, longest)) => Box::new(Programs::new(roots, longest)),
+            None => Box::new(SkippedPrograms::default()),
+        };
         Self { runner, asked: RefCell::default() }
     }
 

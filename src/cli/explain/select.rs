@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BString, ByteSlice};
 
 use super::RulePlace;
+use crate::cli::device_arg::below_dev;
 use crate::cli::dry::Rules;
 use crate::diag::Diagnostic;
-use crate::roots::Roots;
 use crate::rules::ir::{Effect, ListOp, Rule, StepKind};
 use crate::rules::template::{Part, Template};
 use crate::rules::trace::{RuleTrace, StepTrace, Tested};
@@ -100,10 +100,10 @@ pub(super) fn nearly(trace: &RuleTrace) -> Option<&Tested> {
 
 /// A link's name as typed: with the device directory in front, or without.
 pub(super) fn link_name(typed: &[u8], dirs: [&Path; 2]) -> BString {
-    let bytes = BStr::new(typed);
-    let usual = Roots::system().dev;
-    let tops = dirs.into_iter().chain([usual.as_path()]).map(|dir| dir.as_os_str().as_encoded_bytes());
-    let below = tops.into_iter().find_map(|top| bytes.strip_prefix(top)?.strip_prefix(b"/"));
+    let below = |dir: &Path| {
+        typed.strip_prefix(dir.as_os_str().as_encoded_bytes()).and_then(|rest| rest.strip_prefix(b"/"))
+    };
+    let below = dirs.into_iter().find_map(below).or_else(|| below_dev(typed));
     below.unwrap_or(typed).trim_start_with(|c| c == '/').into()
 }
 
