@@ -13,6 +13,8 @@ mod crash;
 mod hotplug;
 #[path = "real/live_rules.rs"]
 mod live_rules;
+#[path = "real/ordinary_user.rs"]
+mod ordinary_user;
 #[path = "real/overrun.rs"]
 mod overrun;
 #[path = "real/start.rs"]

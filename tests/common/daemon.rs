@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -20,18 +22,45 @@ pub(crate) struct Daemon {
 pub(crate) struct World {
     dir: tempfile::TempDir,
     options: Vec<String>,
+    /// The program, and who runs it where that is not the tests' own user.
+    program: PathBuf,
+    user: Option<u32>,
 }
 
 impl World {
     /// A directory with these rule files.
     pub(crate) fn new(rules: &[(&str, &str)]) -> Self {
-        let world = Self { dir: tempfile::tempdir().expect("temporary directory"), options: Vec::new() };
+        let world = Self::empty();
         fs::create_dir(world.rules()).expect("rule directory");
         fs::create_dir(world.links_dir()).expect("link directory");
         for (name, text) in rules {
             world.write_rule(name, text);
         }
         world
+    }
+
+    fn empty() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("temporary directory"),
+            options: Vec::new(),
+            program: env!("CARGO_BIN_EXE_nameplate").into(),
+            user: None,
+        }
+    }
+
+    /// Everything is run by another user, to whom the directories belong. The program is copied there: the build
+    /// directory may be closed to others.
+    #[must_use]
+    pub(crate) fn run_by(mut self, user: u32) -> Self {
+        let program = self.path("nameplate");
+        fs::copy(&self.program, &program).expect("a copy of the program");
+        for path in [self.dir.path(), &self.rules(), &self.links_dir()] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).expect("chown");
+        }
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+        self.program = program;
+        self.user = Some(user);
+        self
     }
 
     /// A configuration file that the daemon is started with.
@@ -74,7 +103,10 @@ impl World {
 
     /// A command line on this world.
     pub(crate) fn command(&self, verb: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nameplate"));
+        let mut command = Command::new(&self.program);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command.arg(verb).arg("--rules").arg(self.rules()).arg("--link-dir").arg(self.links_dir());
         command.args(&self.options).args(arguments).env("NO_COLOR", "1");
         command
@@ -109,6 +141,7 @@ impl World {
         let socket = self.dir.path().join("notify");
         let _old = fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).expect("notification socket");
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).expect("chmod");
         notify.set_read_timeout(Some(PATIENCE)).expect("time-out");
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("log");
         let child = self
@@ -168,8 +201,7 @@ impl Daemon {
     }
 
     fn take_world(&mut self) -> World {
-        let empty = World { dir: tempfile::tempdir().expect("temporary directory"), options: Vec::new() };
-        std::mem::replace(&mut self.world, empty)
+        std::mem::replace(&mut self.world, World::empty())
     }
 }
 
