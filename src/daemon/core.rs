@@ -18,6 +18,7 @@ use super::watch::Watches;
 use super::work::Work;
 use super::workers::Workers;
 use crate::builtin;
+use crate::config;
 use crate::decide::Plan;
 use crate::diag;
 use crate::log;
@@ -53,6 +54,9 @@ pub(super) struct Core {
     pub(super) ready: AtomicBool,
     pub(super) main: Sender<Message>,
     pub(super) log: log::Control,
+    pub(super) config_source: config::Source,
+    /// The configuration as last read.
+    pub(super) config: Mutex<config::Config>,
     pub(super) watches: Option<Arc<Watches>>,
     pub(super) rules: RulesInForce,
 }

@@ -45,6 +45,7 @@ use self::signals::SignalThread;
 pub use self::start::uevent_of;
 use self::work::Work;
 use self::workers::Workers;
+use crate::config;
 use crate::ids::SeqNum;
 use crate::roots::Roots;
 use crate::uevent::KernelSocket;
@@ -66,6 +67,10 @@ pub struct Settings {
     pub receive_buffer: usize,
     /// The log of the process.
     pub log: crate::log::Control,
+    /// Where the configuration is read again when it changes.
+    pub config_source: config::Source,
+    /// The configuration that these settings were made from.
+    pub config: config::Config,
 }
 
 /// Why the daemon did not start, or ended by itself.
@@ -161,6 +166,8 @@ fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Res
         ready: AtomicBool::new(false),
         main,
         log: settings.log,
+        config_source: settings.config_source,
+        config: std::sync::Mutex::new(settings.config),
         watches: watches.transpose().map_err(|e| DaemonError::Start("the watch on nodes", e))?,
         rules: RulesInForce::default(),
     })
@@ -215,7 +222,8 @@ fn start_reader(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Resul
 }
 
 fn watch_rules(core: &Core) -> Option<RuleWatch> {
-    RuleWatch::start(&core.rule_dirs, core.main.clone())
+    let places = [core.rule_dirs.clone(), core.config_source.places()].concat();
+    RuleWatch::start(&places, core.main.clone())
         .inspect_err(|error| tracing::warn!(%error, "changes of rules go unnoticed: reload by hand"))
         .ok()
 }
@@ -258,6 +266,7 @@ fn main_loop(
 
 fn reload_now(core: &Core) -> Difference {
     systemd::reloading();
+    reload::config(core);
     let difference = reload::reload(core);
     systemd::ready(core.engine.tree().stats().live, core.engine.names().look(|claims| claims.len()));
     difference

@@ -1,10 +1,14 @@
 //! Owns what happens when rules change: which devices get something else, and only those are touched.
 
+use std::sync::PoisonError;
+
 use super::control::protocol::{Change as Shown, DiagnosticEntry, Difference as Reply, text};
 use super::core::{Core, InForce};
 use super::job::{Cause, Job, Token};
+use crate::config::Config;
 use crate::decide::{Change, difference};
 use crate::device::Device;
+use crate::diag;
 use crate::rules::compile::Compiled;
 use crate::uevent::Uevent;
 
@@ -13,6 +17,29 @@ use crate::uevent::Uevent;
 struct Affected {
     uevent: Uevent,
     changes: Vec<Shown>,
+}
+
+/// Reads the configuration again. What is logged changes at once; all else is how the daemon was built, and holds from the
+/// next start. A value that is wrong leaves the old one.
+pub(super) fn config(core: &Core) {
+    let loaded = core.config_source.read();
+    for diagnostic in &loaded.diagnostics {
+        tracing::warn!("{}", diag::render(diagnostic, false));
+    }
+    let mut config = core.config.lock().unwrap_or_else(PoisonError::into_inner);
+    if !loaded.diagnostics.is_empty() || loaded.config == *config {
+        return;
+    }
+    let before = std::mem::replace(&mut *config, loaded.config);
+    if config.log_level != before.log_level {
+        core.log.set_level(config.log_level);
+        tracing::info!("messages of level {} and above are logged from now on", config.log_level);
+    }
+    if (Config { log_level: before.log_level, ..config.clone() }) != before {
+        tracing::warn!(
+            "the configuration has changed: all but `log_level` holds from the next start of the daemon"
+        );
+    }
 }
 
 /// What the rules on disk would change. Changes nothing.

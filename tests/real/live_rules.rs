@@ -45,3 +45,18 @@ fn a_changed_file_changes_the_names_of_present_devices_and_a_broken_one_nothing(
     daemon.write_rule("50-test.toml", &text("last"));
     eventually("the repaired file", || (links() == names("last")).then_some(()));
 }
+
+#[test]
+fn the_log_level_of_the_configuration_changes_while_the_daemon_runs() {
+    need_devices!();
+    let world = World::new(&[("50-test.toml", &crate::loop_rule(220_000))]).config("log_level = \"error\"\n");
+    let config = world.path("nameplate.toml");
+    let daemon = world.start();
+    assert_eq!(daemon.log(), "", "nothing is as bad as an error");
+    std::fs::write(&config, "log_level = \"debug\"\nworkers = 1\n").unwrap();
+    eventually("the new level", || daemon.log().contains("from now on").then_some(()));
+    assert!(daemon.log().contains("from the next start"), "{}", daemon.log());
+    let _loops = Loops::add(220_000, 1);
+    daemon.settle();
+    eventually("a message of the new level", || daemon.log().contains("by-kernel/loop220000").then_some(()));
+}
