@@ -13,6 +13,7 @@ use super::control::protocol::{
 use super::control::{CommandError, Commands, Filter, Subscription};
 use super::core::Core;
 use super::{Message, reader, reload};
+use crate::diag::Severity;
 use crate::ids::{LinkName, SeqNum};
 use crate::store::claims::{Claims, Holder};
 
@@ -146,6 +147,13 @@ impl Service {
         Rules {
             files: number(files.loaded.files.len()),
             rules: number(files.loaded.files.iter().map(|file| file.rules.len()).sum()),
+            mistakes: files
+                .loaded
+                .diagnostics
+                .iter()
+                .filter(|diagnostic| diagnostic.severity == Severity::Error)
+                .map(DiagnosticEntry::from)
+                .collect(),
             refused: files
                 .refused
                 .iter()

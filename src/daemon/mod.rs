@@ -180,7 +180,7 @@ fn serve(
     before: SeqNum,
     messages: &Receiver<Message>,
 ) -> Result<(), DaemonError> {
-    let first = core.rules.read(&core.rule_dirs, core.engine.accounts());
+    let first = self::core::first(&core.rule_dirs, core.engine.accounts());
     first.complain();
     core.rules.replace(first);
     let mut watch = watch_rules(core);

@@ -60,3 +60,20 @@ fn the_log_level_of_the_configuration_changes_while_the_daemon_runs() {
     daemon.settle();
     eventually("a message of the new level", || daemon.log().contains("by-kernel/loop220000").then_some(()));
 }
+
+#[test]
+fn a_mistake_at_the_start_costs_only_itself() {
+    need_devices!();
+    let _loops = Loops::add(230_000, 1);
+    let broken = format!(
+        "{}\n[[rule]]\nmatch = {{ kernel = \"loop23[\" }}\nlink = \"x\"\n",
+        crate::loop_rule(230_000)
+    );
+    let daemon = World::new(&[("50-broken.toml", &broken), ("60-no.toml", "this is no TOML")]).start();
+    assert_eq!(daemon.links(), crate::loop_links([230_000]));
+    let status = daemon.json("status", &[]);
+    let codes: Vec<_> =
+        status["rules"]["mistakes"].as_array().unwrap().iter().map(|m| m["code"].clone()).collect();
+    assert_eq!(codes, ["bad-glob", "syntax"], "{status}");
+    assert!(daemon.log().contains("50-broken.toml:6:"), "{}", daemon.log());
+}
