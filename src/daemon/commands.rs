@@ -80,8 +80,8 @@ impl Commands for Service {
 
     fn reload(&self) -> Result<Difference, CommandError> {
         let (answer, answered) = crossbeam_channel::bounded(1);
-        // the main loop reloads, so that two reloads never run at once and the service manager is told
-        let sent = self.0.main.send(Message::ReloadFor(answer));
+        // one thread reloads, so that two reloads never run at once and the service manager is told
+        let sent = self.0.main.send(Message::Reload(Some(answer)));
         let ended = |_| CommandError::Failed("the daemon is ending".into());
         sent.map_err(|_| ended(()))?;
         answered.recv().map_err(|_| ended(()))
