@@ -25,6 +25,9 @@ use crate::store::index::Indexes;
 use crate::store::record::Record;
 use crate::uevent::Uevent;
 
+/// In a record while the programs of its last event have not ended; systemd's name for the same.
+const PROCESSING: &str = "ID_PROCESSING";
+
 /// How far the daemon's arm reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -180,30 +183,55 @@ impl Engine {
         repair
     }
 
-    /// Carries one event through: tree, decision, names, node, record, programs.
+    /// Carries one event through: tree, decision, interface, node, names, record, programs.
     pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
+        self.carry_through(rules, uevent, |_| true)
+    }
+
+    /// The same for a device that was there when the daemon started: what a former run has finished with, programs
+    /// included, does not have its programs run once more.
+    pub(super) fn resume(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
+        let finished = |old: &Record| old.init_usec.is_some() && old.properties.get(PROCESSING).is_none();
+        self.carry_through(rules, uevent, |old| !old.is_some_and(finished))
+    }
+
+    fn carry_through(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        runs: impl FnOnce(Option<&Record>) -> bool,
+    ) -> Handled {
         let device = self.enter(uevent);
         let id = uevent.device_id();
         let old = self.record(&id);
         let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
-        if uevent.action != Action::Remove {
-            self.memory.forget(&id);
-        }
+        self.memory.forget(&id);
         let asking = self.asking(&id);
         let effects = Live { programs: &asking, numbers: &self.numbers };
         let deadline = self.deadline();
         let mut host = EventHost::new(self.surroundings(), &event, deadline, effects);
         let plan = decide(rules, &event, &self.site.roots, &mut host, &mut Unobserved);
         report::decided(&plan);
-        let links = match uevent.action {
-            Action::Remove => self.withdraw(&id, &plan),
-            _ => self.carry_out(&id, old.as_ref(), &plan),
+        let runs = !plan.run.is_empty() && runs(old.as_ref());
+        let links = if uevent.action == Action::Remove {
+            self.withdraw(&id, &plan)
+        } else {
+            if self.site.reach == Reach::Everything {
+                event::interface(&plan);
+            }
+            let mut record = self.new_record(&plan, old.as_ref());
+            if runs {
+                let _valid = record.properties.set(PROCESSING, "1");
+            }
+            self.carry_out(&id, old.as_ref(), &plan, &record)
         };
-        if !plan.run.is_empty() {
+        if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
         if uevent.action == Action::Remove {
             self.tree.remove(&uevent.devpath);
+        } else if runs {
+            self.write_record(&id, &self.new_record(&plan, old.as_ref()));
         }
         Handled { plan, links }
     }
@@ -235,7 +263,7 @@ impl Engine {
         let device = self.tree.get(&uevent.devpath)?;
         let id = device.id()?;
         let (_, old, plan) = self.foresee(rules, &device)?;
-        let links = self.carry_out(&id, Some(&old), &plan);
+        let links = self.carry_out(&id, Some(&old), &plan, &self.new_record(&plan, Some(&old)));
         Some(Handled { plan, links })
     }
 
@@ -270,13 +298,26 @@ impl Engine {
         }
     }
 
-    /// Names, node and record of a device that is there. The record says what is claimed before a link is made and until
-    /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
-    fn carry_out(&self, id: &DeviceId, old: Option<&Record>, plan: &Plan) -> Vec<LinkReport> {
+    /// What is kept of a device after this plan. One that rules gave nothing has no time either: it costs no file.
+    fn new_record(&self, plan: &Plan, old: Option<&Record>) -> Record {
         let mut record = plan.record(old);
+        if is_nothing(&record) && plan.run.is_empty() {
+            return Record { init_usec: None, ..record };
+        }
         record.init_usec = record.init_usec.or_else(report::now_usec);
+        record
+    }
+
+    /// Node, names and record of a device that is there. The record says what is claimed before a link is made and until
+    /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
+    fn carry_out(
+        &self,
+        id: &DeviceId,
+        old: Option<&Record>,
+        plan: &Plan,
+        record: &Record,
+    ) -> Vec<LinkReport> {
         if self.site.reach == Reach::Everything {
-            event::interface(plan);
             event::permissions(&self.nodes, plan);
         }
         let kept = old.map(|old| &old.links).into_iter().flatten();
@@ -291,7 +332,7 @@ impl Engine {
             None => self.names.release_all(id),
         };
         if changes {
-            self.write_record(id, &record);
+            self.write_record(id, record);
         }
         self.origins.keep(id, plan);
         reports.iter().for_each(report::link);
@@ -313,10 +354,8 @@ impl Engine {
         reports
     }
 
-    /// A record is kept of a device that has something; one without anything costs no file.
     fn write_record(&self, id: &DeviceId, record: &Record) {
-        let nothing = Record { init_usec: record.init_usec, node: record.node.clone(), ..Record::default() };
-        if *record == nothing {
+        if is_nothing(record) && record.init_usec.is_none() {
             self.delete_record(id);
         } else if let Err(error) = self.records.write(id, record) {
             tracing::error!(%error, "what is known of this device is lost at the next start");
@@ -328,4 +367,9 @@ impl Engine {
             tracing::error!(%error, "the next start finds a record of a device that is gone");
         }
     }
+}
+
+/// True when rules gave the device nothing that is kept.
+fn is_nothing(record: &Record) -> bool {
+    *record == Record { init_usec: record.init_usec, node: record.node.clone(), ..Record::default() }
 }
