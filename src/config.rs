@@ -219,6 +219,36 @@ impl Loaded {
     }
 }
 
+/// Where the configuration of a process comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The standard directories of a system.
+    Standard(Roots),
+    /// One file, as `--config` asks.
+    File(PathBuf),
+}
+
+impl Source {
+    /// Reads it, as it is now.
+    pub fn read(&self) -> Loaded {
+        match self {
+            Source::Standard(roots) => load(roots),
+            Source::File(path) => load_file(path),
+        }
+    }
+
+    /// The files and directories that it comes from, there or not: what to watch for changes.
+    pub fn places(&self) -> Vec<PathBuf> {
+        match self {
+            Source::Standard(roots) => {
+                let dirs = roots.config_dirs().into_iter();
+                dirs.flat_map(|dir| [dir.join(FILE_NAME), dir.join(DROP_IN_DIR)]).collect()
+            }
+            Source::File(path) => vec![path.clone()],
+        }
+    }
+}
+
 /// Reads the system's configuration: `nameplate.toml` of the strongest directory that has one, then the files
 /// `conf.d/*.toml` of all directories by name; of two with one name the stronger directory's counts, and an empty one
 /// (or a link to the null device) masks the others.

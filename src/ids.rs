@@ -81,6 +81,12 @@ impl DevPath {
         Ok(Self(path.into()))
     }
 
+    /// A path put together from the parts of one that was checked: not checked again.
+    pub(crate) fn of_checked_parts(path: Vec<u8>) -> Self {
+        debug_assert!(Self::new(&path).is_ok(), "{}", BStr::new(&path));
+        Self(path.into())
+    }
+
     /// The whole path, leading `/` included.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -117,3 +117,15 @@ fn the_other_rules_of_readme_are_rules() {
     }
     newcomer.type_in("nameplate check *.toml");
 }
+
+#[test]
+fn the_shipped_rules_pass_their_own_tests() {
+    let newcomer = Newcomer::new();
+    let rules = top().join("rules");
+    let output = newcomer.type_in(&format!("nameplate check --json {}", rules.display()));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tests = found["tests"].as_array().unwrap();
+    assert!(tests.len() >= 3, "{found}");
+    assert!(tests.iter().all(|test| test["passed"] == true), "{found}");
+    assert_eq!(found["diagnostics"], serde_json::json!([]), "{found}");
+}

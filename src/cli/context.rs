@@ -42,7 +42,9 @@ pub struct Context {
     pub own_rules: bool,
     /// The directory of links where it is not `/dev`.
     pub own_link_dir: Option<PathBuf>,
-    /// The configuration, from the standard files or from the one that was given.
+    /// Where the configuration comes from.
+    pub config_source: config::Source,
+    /// The configuration.
     pub config: config::Loaded,
     /// Print JSON.
     pub json: bool,
@@ -60,10 +62,11 @@ impl Context {
             Some(root) => Roots::below(&absolute(root)?),
             None => Roots::system(),
         };
-        let config = match &common.config {
-            Some(file) => named_config(&absolute(file)?)?,
-            None => config::load(&roots),
+        let config_source = match &common.config {
+            Some(file) => config::Source::File(readable(absolute(file)?)?),
+            None => config::Source::Standard(roots.clone()),
         };
+        let config = config_source.read();
         let own_rules = !common.rules.is_empty();
         let rule_dirs = if own_rules {
             common.rules.iter().map(absolute).collect::<Result<_, _>>()?
@@ -78,6 +81,7 @@ impl Context {
             rule_dirs,
             own_rules,
             own_link_dir,
+            config_source,
             config,
             json: common.json,
             style: Style::of_stdout(),
@@ -114,10 +118,12 @@ impl Context {
     }
 }
 
-/// The file that `--config` names; one that can't be opened is not what was asked for.
-fn named_config(path: &Path) -> Result<config::Loaded, Failure> {
-    std::fs::File::open(path).map_err(|source| Failure::File { path: path.into(), source })?;
-    Ok(config::load_file(path))
+/// A file that was asked for by name has to be there.
+fn readable(path: PathBuf) -> Result<PathBuf, Failure> {
+    match std::fs::File::open(&path) {
+        Ok(_) => Ok(path),
+        Err(source) => Err(Failure::File { path, source }),
+    }
 }
 
 #[cfg(test)]

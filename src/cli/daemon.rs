@@ -63,6 +63,8 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
         queue_limit: config.queue_limit.into(),
         receive_buffer: config.receive_buffer,
         log: guard.control(),
+        config_source: context.config_source.clone(),
+        config: config.clone(),
     };
     if let Err(error) = close_inherited_on_exec() {
         tracing::debug!(%error, "programs of rules inherit what this process was started with");

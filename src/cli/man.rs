@@ -21,6 +21,7 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> Result<Exit, Failur
         out.write_all(&page(command)?)?;
         return Ok(Exit::Ok);
     };
+    std::fs::create_dir_all(directory).map_err(|source| Failure::File { path: directory.clone(), source })?;
     for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
         // Built: each verb knows its whole name, which is what the page is about.
         let name = format!("nameplate-{}", verb.get_name());

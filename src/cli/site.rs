@@ -17,8 +17,9 @@ pub(super) fn of(context: &Context, mode: Mode) -> Result<Site, Failure> {
         run_dir: context.run_dir(),
         state_dir: context.state_dir(),
         reach: match (&context.own_link_dir, mode) {
+            (Some(_), _) => Reach::LinkDir,
+            (None, Mode::Companion) => Reach::Companion,
             (None, Mode::Standalone) => Reach::Everything,
-            _ => Reach::Links,
         },
         event_timeout: context.config.config.event_timeout,
         program_timeout: context.config.config.program_timeout,

@@ -55,6 +55,9 @@ fn show(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         "buffers   {} bytes for events, {} log messages dropped",
         status.receive_buffer, status.log_dropped
     )?;
+    for mistake in &status.rules.mistakes {
+        writeln!(out, "{}", mistake.rendered)?;
+    }
     for file in &status.rules.refused {
         let head = format!("{} is refused; its older version, if any, stays in force", file.path);
         writeln!(out, "{}", style.paint(Ink::Red, head))?;

@@ -13,6 +13,7 @@ use super::control::protocol::{
 use super::control::{CommandError, Commands, Filter, Subscription};
 use super::core::Core;
 use super::{Message, reader, reload};
+use crate::diag::Severity;
 use crate::ids::{LinkName, SeqNum};
 use crate::store::claims::{Claims, Holder};
 
@@ -79,8 +80,8 @@ impl Commands for Service {
 
     fn reload(&self) -> Result<Difference, CommandError> {
         let (answer, answered) = crossbeam_channel::bounded(1);
-        // the main loop reloads, so that two reloads never run at once and the service manager is told
-        let sent = self.0.main.send(Message::ReloadFor(answer));
+        // one thread reloads, so that two reloads never run at once and the service manager is told
+        let sent = self.0.main.send(Message::Reload(Some(answer)));
         let ended = |_| CommandError::Failed("the daemon is ending".into());
         sent.map_err(|_| ended(()))?;
         answered.recv().map_err(|_| ended(()))
@@ -146,6 +147,13 @@ impl Service {
         Rules {
             files: number(files.loaded.files.len()),
             rules: number(files.loaded.files.iter().map(|file| file.rules.len()).sum()),
+            mistakes: files
+                .loaded
+                .diagnostics
+                .iter()
+                .filter(|diagnostic| diagnostic.severity == Severity::Error)
+                .map(DiagnosticEntry::from)
+                .collect(),
             refused: files
                 .refused
                 .iter()

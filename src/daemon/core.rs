@@ -18,8 +18,9 @@ use super::watch::Watches;
 use super::work::Work;
 use super::workers::Workers;
 use crate::builtin;
+use crate::config;
 use crate::decide::Plan;
-use crate::diag;
+use crate::diag::{self, Diagnostic, Severity};
 use crate::log;
 use crate::rules::compile::Compiled;
 use crate::rules::load::{self, Loaded, Refused};
@@ -53,6 +54,9 @@ pub(super) struct Core {
     pub(super) ready: AtomicBool,
     pub(super) main: Sender<Message>,
     pub(super) log: log::Control,
+    pub(super) config_source: config::Source,
+    /// The configuration as last read.
+    pub(super) config: Mutex<config::Config>,
     pub(super) watches: Option<Arc<Watches>>,
     pub(super) rules: RulesInForce,
 }
@@ -83,26 +87,39 @@ impl RulesInForce {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the rule directories would put in force now.
+    /// What the rule directories would put in force now: a file that is broken leaves its old text in force.
     pub(super) fn read(&self, dirs: &[PathBuf], accounts: &dyn Accounts) -> InForce {
-        let known = Known { accounts, builtins: &builtin::NAMES };
-        let merged = load::merge(&self.files().loaded, load::load(dirs, &known));
+        let merged = load::merge(&self.files().loaded, load_all(dirs, accounts));
         InForce { loaded: merged.loaded, refused: merged.refused }
     }
+}
+
+/// What the rule directories put in force at the start: nothing is older than a broken file, so that of each file holds
+/// what can be understood.
+pub(super) fn first(dirs: &[PathBuf], accounts: &dyn Accounts) -> InForce {
+    InForce { loaded: load_all(dirs, accounts), refused: Vec::new() }
+}
+
+fn load_all(dirs: &[PathBuf], accounts: &dyn Accounts) -> Loaded {
+    load::load(dirs, &Known { accounts, builtins: &builtin::NAMES })
 }
 
 impl InForce {
     /// Says in the log what is wrong with the files.
     pub(super) fn complain(&self) {
-        for diagnostic in &self.loaded.diagnostics {
-            tracing::warn!(RULE = %diagnostic.place, "{}", diag::render(diagnostic, false));
-        }
+        self.loaded.diagnostics.iter().for_each(complain);
         for refused in &self.refused {
             tracing::error!("{} is refused: what was in force before stays", refused.path.display());
-            for diagnostic in &refused.diagnostics {
-                tracing::error!(RULE = %diagnostic.place, "{}", diag::render(diagnostic, false));
-            }
+            refused.diagnostics.iter().for_each(complain);
         }
+    }
+}
+
+fn complain(diagnostic: &Diagnostic) {
+    let text = diag::render(diagnostic, false);
+    match diagnostic.severity {
+        Severity::Error => tracing::error!(RULE = %diagnostic.place, "{text}"),
+        Severity::Warning => tracing::warn!(RULE = %diagnostic.place, "{text}"),
     }
 }
 

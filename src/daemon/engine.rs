@@ -13,11 +13,15 @@ use crate::apply::event::{self, Programs};
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names, Repair};
 use crate::apply::node::NodeDir;
-use crate::decide::{Dry, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, decide};
+use crate::apply::sysfs::ValueTree;
+use crate::decide::{
+    Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, Unwriting, decide,
+};
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DeviceId, LinkName};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
+use crate::rules::eval::{Target, Write};
 use crate::rules::toml::{Accounts, accounts_of};
 use crate::rules::trace::Unobserved;
 use crate::store::files::RecordDir;
@@ -25,12 +29,17 @@ use crate::store::index::Indexes;
 use crate::store::record::Record;
 use crate::uevent::Uevent;
 
+/// In a record while the programs of its last event have not ended; systemd's name for the same.
+const PROCESSING: &str = "ID_PROCESSING";
+
 /// How far the daemon's arm reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Links only: somebody else (udevd) is the device manager, or the links are not in the device directory.
-    Links,
-    /// Links, permissions, network names and watches.
+    /// Links below a directory of the user's, and nothing else. Programs of rules run: they are the user's own.
+    LinkDir,
+    /// Links in the device directory, and the values that rules write: somebody else (udevd) is the device manager.
+    Companion,
+    /// Permissions, network names and watches too.
     Everything,
 }
 
@@ -180,30 +189,70 @@ impl Engine {
         repair
     }
 
-    /// Carries one event through: tree, decision, names, node, record, programs.
+    /// Carries one event through: tree, decision, interface, node, names, record, programs.
     pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
+        self.carry_through(rules, uevent, |_| true)
+    }
+
+    /// The same for a device that was there when the daemon started: what a former run has finished with, programs
+    /// included, does not have its programs run once more.
+    pub(super) fn resume(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
+        let finished = |old: &Record| old.init_usec.is_some() && old.properties.get(PROCESSING).is_none();
+        self.carry_through(rules, uevent, |old| !old.is_some_and(finished))
+    }
+
+    fn carry_through(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        runs: impl FnOnce(Option<&Record>) -> bool,
+    ) -> Handled {
         let device = self.enter(uevent);
         let id = uevent.device_id();
         let old = self.record(&id);
         let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
-        if uevent.action != Action::Remove {
-            self.memory.forget(&id);
-        }
+        self.memory.forget(&id);
         let asking = self.asking(&id);
-        let effects = Live { programs: &asking, numbers: &self.numbers };
+        match self.site.reach {
+            Reach::LinkDir => self.carry(rules, &event, runs, Unwriting::new(&asking, &self.numbers)),
+            Reach::Companion | Reach::Everything => {
+                self.carry(rules, &event, runs, Live { programs: &asking, numbers: &self.numbers })
+            }
+        }
+    }
+
+    fn carry<E: Effects>(
+        &self,
+        rules: &Compiled,
+        event: &Event<'_>,
+        runs: impl FnOnce(Option<&Record>) -> bool,
+        effects: E,
+    ) -> Handled {
+        let (uevent, old, id) = (event.uevent, event.record, event.uevent.device_id());
         let deadline = self.deadline();
-        let mut host = EventHost::new(self.surroundings(), &event, deadline, effects);
-        let plan = decide(rules, &event, &self.site.roots, &mut host, &mut Unobserved);
+        let mut host = EventHost::new(self.surroundings(), event, deadline, effects);
+        let plan = decide(rules, event, &self.site.roots, &mut host, &mut Unobserved);
         report::decided(&plan);
-        let links = match uevent.action {
-            Action::Remove => self.withdraw(&id, &plan),
-            _ => self.carry_out(&id, old.as_ref(), &plan),
+        let runs = !plan.run.is_empty() && runs(old);
+        let links = if uevent.action == Action::Remove {
+            self.withdraw(&id, &plan)
+        } else {
+            if self.site.reach == Reach::Everything {
+                event::interface(&plan);
+            }
+            let mut record = self.new_record(&plan, old);
+            if runs {
+                let _valid = record.properties.set(PROCESSING, "1");
+            }
+            self.carry_out(&id, old, &plan, &record)
         };
-        if !plan.run.is_empty() {
+        if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
         if uevent.action == Action::Remove {
             self.tree.remove(&uevent.devpath);
+        } else if runs {
+            self.write_record(&id, &self.new_record(&plan, old));
         }
         Handled { plan, links }
     }
@@ -211,16 +260,42 @@ impl Engine {
     /// What other rules would make of a device that is there: programs that were asked before are not run again, and
     /// nothing is changed. `None` if the device has gone.
     pub(super) fn foresee(&self, rules: &Compiled, device: &Device) -> Option<(Uevent, Record, Plan)> {
-        let id = device.id()?;
-        let action = self.origins.action(&id);
-        let uevent = super::start::uevent_of(&self.tree, device, action)?;
-        let old = self.record(&id).unwrap_or_default();
-        let event = Event { uevent: &uevent, device: Some(device), record: Some(&old) };
+        let (id, uevent, old) = self.situation(device)?;
         let recalling = Recalling(self.asking(&id));
-        let effects = Dry::new(&recalling, &self.numbers);
-        let mut host = EventHost::new(self.surroundings(), &event, self.deadline(), effects);
-        let plan = decide(rules, &event, &self.site.roots, &mut host, &mut Unobserved);
+        let plan = self.replan(rules, device, (&uevent, &old), Dry::new(&recalling, &self.numbers));
         Some((uevent, old, plan))
+    }
+
+    /// Gives a device what changed rules give it: links, permissions, record. Nothing is run, and values are written by
+    /// [`Engine::write`] alone.
+    pub(super) fn reapply(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
+        let device = self.tree.get(&uevent.devpath)?;
+        let (id, uevent, old) = self.situation(&device)?;
+        let recalling = Recalling(self.asking(&id));
+        let effects = Unwriting::new(&recalling, &self.numbers);
+        let plan = self.replan(rules, &device, (&uevent, &old), effects);
+        let links = self.carry_out(&id, Some(&old), &plan, &self.new_record(&plan, Some(&old)));
+        Some(Handled { plan, links })
+    }
+
+    /// A device as its last event left it.
+    fn situation(&self, device: &Device) -> Option<(DeviceId, Uevent, Record)> {
+        let id = device.id()?;
+        let uevent = super::start::uevent_of(&self.tree, device, self.origins.action(&id))?;
+        let old = self.record(&id).unwrap_or_default();
+        Some((id, uevent, old))
+    }
+
+    fn replan<E: Effects>(
+        &self,
+        rules: &Compiled,
+        device: &Device,
+        (uevent, old): (&Uevent, &Record),
+        effects: E,
+    ) -> Plan {
+        let event = Event { uevent, device: Some(device), record: Some(old) };
+        let mut host = EventHost::new(self.surroundings(), &event, self.deadline(), effects);
+        decide(rules, &event, &self.site.roots, &mut host, &mut Unobserved)
     }
 
     /// How the plan's node is now; `None` where permissions are not ours to change.
@@ -230,13 +305,25 @@ impl Engine {
         Some(Permissions { uid: now.uid(), gid: now.gid(), mode: now.mode() & 0o7777 })
     }
 
-    /// Gives a device what changed rules give it: [`Engine::handle`] without running anything.
-    pub(super) fn reapply(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
-        let device = self.tree.get(&uevent.devpath)?;
-        let id = device.id()?;
-        let (_, old, plan) = self.foresee(rules, &device)?;
-        let links = self.carry_out(&id, Some(&old), &plan);
-        Some(Handled { plan, links })
+    /// Writes what changed rules write and the rules before them did not.
+    pub(super) fn write(&self, write: &Write) {
+        if self.site.reach == Reach::LinkDir {
+            return;
+        }
+        let roots = &self.site.roots;
+        let (tree, file) = match &write.target {
+            Target::Attribute { devpath, name } => {
+                (roots.sys.clone(), [devpath.relative(), b"/", name.as_slice()].concat())
+            }
+            Target::Sysctl(name) => (roots.proc.join("sys"), name.to_vec()),
+        };
+        let opened = ValueTree::open(&tree).map_err(|error| error.to_string());
+        let done = opened.and_then(|tree| {
+            tree.write(super::view::path(&file), &write.value).map_err(|error| error.to_string())
+        });
+        if let Err(error) = done {
+            tracing::warn!(RULE = %write.from, error, "a value is not written");
+        }
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
@@ -270,13 +357,26 @@ impl Engine {
         }
     }
 
-    /// Names, node and record of a device that is there. The record says what is claimed before a link is made and until
-    /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
-    fn carry_out(&self, id: &DeviceId, old: Option<&Record>, plan: &Plan) -> Vec<LinkReport> {
+    /// What is kept of a device after this plan. One that rules gave nothing has no time either: it costs no file.
+    fn new_record(&self, plan: &Plan, old: Option<&Record>) -> Record {
         let mut record = plan.record(old);
+        if is_nothing(&record) && plan.run.is_empty() {
+            return Record { init_usec: None, ..record };
+        }
         record.init_usec = record.init_usec.or_else(report::now_usec);
+        record
+    }
+
+    /// Node, names and record of a device that is there. The record says what is claimed before a link is made and until
+    /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
+    fn carry_out(
+        &self,
+        id: &DeviceId,
+        old: Option<&Record>,
+        plan: &Plan,
+        record: &Record,
+    ) -> Vec<LinkReport> {
         if self.site.reach == Reach::Everything {
-            event::interface(plan);
             event::permissions(&self.nodes, plan);
         }
         let kept = old.map(|old| &old.links).into_iter().flatten();
@@ -291,7 +391,7 @@ impl Engine {
             None => self.names.release_all(id),
         };
         if changes {
-            self.write_record(id, &record);
+            self.write_record(id, record);
         }
         self.origins.keep(id, plan);
         reports.iter().for_each(report::link);
@@ -313,10 +413,8 @@ impl Engine {
         reports
     }
 
-    /// A record is kept of a device that has something; one without anything costs no file.
     fn write_record(&self, id: &DeviceId, record: &Record) {
-        let nothing = Record { init_usec: record.init_usec, node: record.node.clone(), ..Record::default() };
-        if *record == nothing {
+        if is_nothing(record) && record.init_usec.is_none() {
             self.delete_record(id);
         } else if let Err(error) = self.records.write(id, record) {
             tracing::error!(%error, "what is known of this device is lost at the next start");
@@ -328,4 +426,9 @@ impl Engine {
             tracing::error!(%error, "the next start finds a record of a device that is gone");
         }
     }
+}
+
+/// True when rules gave the device nothing that is kept.
+fn is_nothing(record: &Record) -> bool {
+    *record == Record { init_usec: record.init_usec, node: record.node.clone(), ..Record::default() }
 }

@@ -20,6 +20,7 @@ mod rule_watch;
 mod signals;
 mod start;
 mod systemd;
+mod turns;
 mod view;
 mod watch;
 mod work;
@@ -45,6 +46,7 @@ use self::signals::SignalThread;
 pub use self::start::uevent_of;
 use self::work::Work;
 use self::workers::Workers;
+use crate::config;
 use crate::ids::SeqNum;
 use crate::roots::Roots;
 use crate::uevent::KernelSocket;
@@ -66,6 +68,10 @@ pub struct Settings {
     pub receive_buffer: usize,
     /// The log of the process.
     pub log: crate::log::Control,
+    /// Where the configuration is read again when it changes.
+    pub config_source: config::Source,
+    /// The configuration that these settings were made from.
+    pub config: config::Config,
 }
 
 /// Why the daemon did not start, or ended by itself.
@@ -96,13 +102,13 @@ pub enum DaemonError {
 /// What the main loop is told.
 #[derive(Debug)]
 enum Message {
+    /// The devices of the start have their names, or why that did not work out.
+    Started(Result<(), DaemonError>),
     /// A signal or a client asks for the end.
     Stop,
-    /// A signal asks for the rules to be read again.
-    Reload,
-    /// A client asks for the same and waits for the difference.
-    ReloadFor(Sender<Difference>),
-    /// Something in a rule directory is different.
+    /// The rules are to be read again; who asks may wait for the difference.
+    Reload(Option<Sender<Difference>>),
+    /// Something in a rule directory or in the configuration is different.
     RulesTouched,
     /// Events were lost, and why. Barriers wait for the token.
     Resync(&'static str, Token),
@@ -134,7 +140,18 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let core = Arc::new(core(settings, &socket, main)?);
     let server =
         Server::start(&socket_path(&core.engine.site().run_dir), Arc::new(Service(Arc::clone(&core))))?;
-    let ended = serve(&core, socket, before, &messages);
+    // before the rules are read: what changes in between is read again
+    let watch = watch_rules(&core);
+    let starting = Arc::clone(&core);
+    let start = move || {
+        let started = start_up(&starting, socket, before);
+        let _ending = starting.main.send(Message::Started(started));
+    };
+    let thread = std::thread::Builder::new().name("start".into()).spawn(start);
+    let ended = match thread {
+        Ok(_) => main_loop(&core, &messages, watch),
+        Err(error) => Err(DaemonError::Start("the start", error)),
+    };
     systemd::stopping();
     core.work.stop();
     drop(server);
@@ -161,22 +178,18 @@ fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Res
         ready: AtomicBool::new(false),
         main,
         log: settings.log,
+        config_source: settings.config_source,
+        config: std::sync::Mutex::new(settings.config),
         watches: watches.transpose().map_err(|e| DaemonError::Start("the watch on nodes", e))?,
         rules: RulesInForce::default(),
     })
 }
 
-/// Start-up, main loop.
-fn serve(
-    core: &Arc<Core>,
-    socket: KernelSocket,
-    before: SeqNum,
-    messages: &Receiver<Message>,
-) -> Result<(), DaemonError> {
-    let first = core.rules.read(&core.rule_dirs, core.engine.accounts());
+/// Gives the devices that are there their names.
+fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<(), DaemonError> {
+    let first = self::core::first(&core.rule_dirs, core.engine.accounts());
     first.complain();
     core.rules.replace(first);
-    let mut watch = watch_rules(core);
     core.arrivals.begin();
     let devices = core.engine.take_over()?;
     start_reader(core, socket, before)?;
@@ -186,8 +199,7 @@ fn serve(
     core.arrivals.end();
     core.engine.repair();
     core.ready.store(true, Ordering::Release);
-    announce(core);
-    main_loop(core, messages, &mut watch)
+    Ok(())
 }
 
 fn announce(core: &Core) {
@@ -215,36 +227,47 @@ fn start_reader(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Resul
 }
 
 fn watch_rules(core: &Core) -> Option<RuleWatch> {
-    RuleWatch::start(&core.rule_dirs, core.main.clone())
+    let places = [core.rule_dirs.clone(), core.config_source.places()].concat();
+    RuleWatch::start(&places, core.main.clone())
         .inspect_err(|error| tracing::warn!(%error, "changes of rules go unnoticed: reload by hand"))
         .ok()
 }
 
+/// Waits for messages and hands them on. Never does anything long itself: it is what the watchdog listens to.
 fn main_loop(
     core: &Arc<Core>,
     messages: &Receiver<Message>,
-    watch: &mut Option<RuleWatch>,
+    mut watch: Option<RuleWatch>,
 ) -> Result<(), DaemonError> {
-    let tick = systemd::watchdog_interval().map_or(TICK, |interval| interval.min(TICK));
+    let failed = |e| DaemonError::Start("the threads beside the main loop", e);
+    let shared = Arc::clone(core);
+    let reloads = turns::start("reload", move |asked| reload_for(&shared, asked)).map_err(failed)?;
+    let shared = Arc::clone(core);
+    let resyncs = turns::start("resync", move |asked| resync_for(&shared, asked)).map_err(failed)?;
     let mut last_gap = None;
+    let tick = systemd::watchdog_interval().map_or(TICK, |interval| interval.min(TICK));
     loop {
         systemd::alive();
         match messages.recv_timeout(tick) {
+            Ok(Message::Started(started)) => {
+                started?;
+                announce(core);
+            }
             Ok(Message::Stop) => return Ok(()),
             Ok(Message::Failed(what)) => return Err(DaemonError::Failed(what)),
-            Ok(Message::Reload) => drop(reload_now(core)),
-            Ok(Message::ReloadFor(answer)) => drop(answer.send(reload_now(core))),
+            Ok(Message::Reload(answer)) => reloads.ask(answer),
             Ok(Message::RulesTouched) => {
-                reload_now(core);
                 // a directory may have come or gone
-                *watch = watch_rules(core);
+                drop(watch.take());
+                watch = watch_rules(core);
+                reloads.ask(None);
             }
-            Ok(Message::Resync(why, token)) => start_resync(core, why, token),
+            Ok(Message::Resync(why, token)) => resyncs.ask((why, token)),
             Ok(Message::Gap) => {
                 let now = Instant::now();
                 if last_gap.is_none_or(|last| now - last >= GAP_PAUSE) {
                     last_gap = Some(now);
-                    start_resync(core, "sequence numbers are missing", core.work.resync_wanted());
+                    resyncs.ask(("sequence numbers are missing", core.work.resync_wanted()));
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -256,27 +279,32 @@ fn main_loop(
     }
 }
 
-fn reload_now(core: &Core) -> Difference {
+/// One reload for all who asked.
+fn reload_for(core: &Core, asked: Vec<Option<Sender<Difference>>>) {
+    if !core.ready.load(Ordering::Acquire) {
+        // the start reads the rules; who asks during it gets what changed since
+        core.work.wait_until(|| core.ready.load(Ordering::Acquire));
+    }
     systemd::reloading();
+    reload::config(core);
     let difference = reload::reload(core);
     systemd::ready(core.engine.tree().stats().live, core.engine.names().look(|claims| claims.len()));
-    difference
+    for answer in asked.into_iter().flatten() {
+        let _client_gone = answer.send(difference.clone());
+    }
 }
 
-/// Runs a comparison beside the main loop: it waits for events, and the loop has others to look after.
-fn start_resync(core: &Arc<Core>, why: &'static str, token: Token) {
-    let shared = Arc::clone(core);
-    let thread = std::thread::Builder::new().name("resync".into()).spawn(move || {
-        let found = resync::resync(&shared, &token);
-        shared.counters.resyncs.count();
-        tracing::warn!(
-            "{why}: the tree was compared with sysfs, {} devices added, {} removed, {} changed",
-            found.added,
-            found.removed,
-            found.changed
-        );
-    });
-    if let Err(error) = thread {
-        tracing::error!(%error, "no thread to compare the tree with sysfs");
-    }
+/// One comparison for all losses so far.
+fn resync_for(core: &Core, asked: Vec<(&'static str, Token)>) {
+    let (reasons, tokens): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+    let Some(token) = tokens.first() else { return };
+    let found = resync::resync(core, token);
+    core.counters.resyncs.count();
+    tracing::warn!(
+        "{}: the tree was compared with sysfs, {} devices added, {} removed, {} changed",
+        reasons.first().copied().unwrap_or_default(),
+        found.added,
+        found.removed,
+        found.changed
+    );
 }

@@ -1,11 +1,16 @@
 //! Owns what happens when rules change: which devices get something else, and only those are touched.
 
+use std::sync::PoisonError;
+
 use super::control::protocol::{Change as Shown, DiagnosticEntry, Difference as Reply, text};
 use super::core::{Core, InForce};
 use super::job::{Cause, Job, Token};
-use crate::decide::{Change, difference};
+use crate::config::Config;
+use crate::decide::{Change, Plan, difference};
 use crate::device::Device;
+use crate::diag;
 use crate::rules::compile::Compiled;
+use crate::rules::eval::{Target, Write};
 use crate::uevent::Uevent;
 
 /// What new rules change for one device.
@@ -13,6 +18,31 @@ use crate::uevent::Uevent;
 struct Affected {
     uevent: Uevent,
     changes: Vec<Shown>,
+    /// Values that the new rules write and the old ones did not.
+    writes: Vec<Write>,
+}
+
+/// Reads the configuration again. What is logged changes at once; all else is how the daemon was built, and holds from the
+/// next start. A value that is wrong leaves the old one.
+pub(super) fn config(core: &Core) {
+    let loaded = core.config_source.read();
+    for diagnostic in &loaded.diagnostics {
+        tracing::warn!("{}", diag::render(diagnostic, false));
+    }
+    let mut config = core.config.lock().unwrap_or_else(PoisonError::into_inner);
+    if !loaded.diagnostics.is_empty() || loaded.config == *config {
+        return;
+    }
+    let before = std::mem::replace(&mut *config, loaded.config);
+    if config.log_level != before.log_level {
+        core.log.set_level(config.log_level);
+        tracing::info!("messages of level {} and above are logged from now on", config.log_level);
+    }
+    if (Config { log_level: before.log_level, ..config.clone() }) != before {
+        tracing::warn!(
+            "the configuration has changed: all but `log_level` holds from the next start of the daemon"
+        );
+    }
 }
 
 /// What the rules on disk would change. Changes nothing.
@@ -20,7 +50,7 @@ pub(super) fn plan(core: &Core) -> Reply {
     let new = core.rules.read(&core.rule_dirs, core.engine.accounts());
     let compiled = Compiled::new(&new.loaded.files);
     let devices = core.engine.tree().devices();
-    let affected = affected(core, &compiled, &devices);
+    let affected = affected(core, (&core.rules.compiled(), &compiled), &devices);
     reply(false, devices.len(), &new, &affected)
 }
 
@@ -29,13 +59,15 @@ pub(super) fn reload(core: &Core) -> Reply {
     let new = core.rules.read(&core.rule_dirs, core.engine.accounts());
     new.complain();
     let shown = InForce { loaded: new.loaded.clone(), refused: new.refused.clone() };
+    let before = core.rules.compiled();
     let compiled = core.rules.replace(new);
     let devices = core.engine.tree().devices();
-    let affected = affected(core, &compiled, &devices);
+    let affected = affected(core, (&before, &compiled), &devices);
     let reply = reply(true, devices.len(), &shown, &affected);
     let count = affected.len();
     let batch = Token::default();
-    for Affected { uevent, .. } in affected {
+    for Affected { uevent, writes, .. } in affected {
+        writes.iter().for_each(|write| core.engine.write(write));
         // a kernel event that waits will see the new rules by itself
         if !core.work.concerns(&uevent.devpath) {
             let _always_taken = core.work.push(Job::of_batch(uevent, Cause::Rules, &batch), |_| true);
@@ -46,21 +78,52 @@ pub(super) fn reload(core: &Core) -> Reply {
     reply
 }
 
-fn affected(core: &Core, rules: &Compiled, devices: &[Device]) -> Vec<Affected> {
+fn affected(core: &Core, rules: (&Compiled, &Compiled), devices: &[Device]) -> Vec<Affected> {
     devices.iter().filter_map(|device| affected_device(core, rules, device)).collect()
 }
 
-fn affected_device(core: &Core, rules: &Compiled, device: &Device) -> Option<Affected> {
+fn affected_device(
+    core: &Core,
+    (before, after): (&Compiled, &Compiled),
+    device: &Device,
+) -> Option<Affected> {
     let id = device.id()?;
-    let (uevent, old, plan) = core.engine.foresee(rules, device)?;
-    let node = core.engine.permissions(&plan);
-    let difference = difference(&old, node, &plan);
-    if difference.is_empty() {
+    let (uevent, old, plan) = core.engine.foresee(after, device)?;
+    let difference = difference(&old, core.engine.permissions(&plan), &plan);
+    let writes = new_writes(core, before, device, &plan);
+    if difference.is_empty() && writes.is_empty() {
         return None;
     }
-    let devpath = text(uevent.devpath.as_bytes());
-    let changes = difference.changes.iter().map(|change| show(change, &id.to_string(), &devpath)).collect();
-    Some(Affected { uevent, changes })
+    let (id, devpath) = (id.to_string(), text(uevent.devpath.as_bytes()));
+    let changes = difference.changes.iter().map(|change| show(change, &id, &devpath));
+    let changes = changes.chain(writes.iter().map(|write| show_write(write, &id, &devpath))).collect();
+    Some(Affected { uevent, changes, writes })
+}
+
+/// What is in an attribute is not always what was written to it: the old rules say what has been written already.
+fn new_writes(core: &Core, before: &Compiled, device: &Device, plan: &Plan) -> Vec<Write> {
+    if plan.writes.is_empty() {
+        return Vec::new();
+    }
+    let old = core.engine.foresee(before, device).map(|(_, _, plan)| plan.writes).unwrap_or_default();
+    let written = |new: &Write| old.iter().any(|old| old.target == new.target && old.value == new.value);
+    plan.writes.iter().filter(|new| !written(new)).cloned().collect()
+}
+
+fn show_write(write: &Write, device: &str, devpath: &str) -> Shown {
+    let name = match &write.target {
+        Target::Attribute { name, .. } => format!("attr.{}", text(name)),
+        Target::Sysctl(name) => format!("sysctl.{}", text(name)),
+    };
+    Shown {
+        device: device.to_owned(),
+        devpath: devpath.to_owned(),
+        what: "write".to_owned(),
+        name: Some(name),
+        old: None,
+        new: Some(text(&write.value)),
+        from: Some(write.from.to_string()),
+    }
 }
 
 fn show(change: &Change, device: &str, devpath: &str) -> Shown {

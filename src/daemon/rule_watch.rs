@@ -1,6 +1,6 @@
-//! Owns the watch on rule and configuration directories: a burst of changes becomes one message to the main loop.
+//! Owns the watch on rule directories and configuration files: a burst of changes becomes one message to the main loop.
 //!
-//! Never reads a rule. A directory that is not there yet is watched through its nearest existing parent.
+//! Never reads a rule. What is not there yet, and a file, is watched through its nearest existing directory.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,36 +22,39 @@ pub(super) struct RuleWatch {
 }
 
 impl RuleWatch {
-    /// Watches `dirs`. Error: the system has no inotify instance left.
-    pub(super) fn start(dirs: &[PathBuf], main: Sender<Message>) -> notify::Result<Self> {
+    /// Watches `places`. Error: the system has no inotify instance left.
+    pub(super) fn start(places: &[PathBuf], main: Sender<Message>) -> notify::Result<Self> {
         let (touched, touches) = crossbeam_channel::unbounded();
-        let interesting: Vec<PathBuf> = dirs.to_vec();
+        let interesting: Vec<PathBuf> = places.to_vec();
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| match event {
                 Ok(event) if !concerns(&event, &interesting) => {}
                 // an error may hide a change: look again rather than miss it
                 _ => drop(touched.send(())),
             })?;
-        for dir in dirs {
-            watch(&mut watcher, dir);
+        for place in places {
+            watch(&mut watcher, place);
         }
         std::thread::Builder::new().name("rule-watch".into()).spawn(move || gather(&touches, &main))?;
         Ok(Self { _watcher: watcher })
     }
 }
 
-fn watch(watcher: &mut RecommendedWatcher, dir: &Path) {
-    let Some(there) = dir.ancestors().find(|d| d.is_dir()) else { return };
+fn watch(watcher: &mut RecommendedWatcher, place: &Path) {
+    let Some(there) = place.ancestors().find(|d| d.is_dir()) else { return };
     if let Err(error) = watcher.watch(there, RecursiveMode::NonRecursive) {
         tracing::warn!(dir = %there.display(), %error, "changes of rules in this directory go unnoticed: reload by hand");
     }
 }
 
-/// Reading is no change; other files beside a missing directory's parent are none of ours.
-fn concerns(event: &notify::Event, dirs: &[PathBuf]) -> bool {
+/// Reading is no change; other files in a parent directory are none of ours.
+fn concerns(event: &notify::Event, places: &[PathBuf]) -> bool {
     !matches!(event.kind, EventKind::Access(_))
         && (event.need_rescan()
-            || event.paths.iter().any(|p| dirs.iter().any(|d| p.starts_with(d) || d.starts_with(p))))
+            || event
+                .paths
+                .iter()
+                .any(|p| places.iter().any(|place| p.starts_with(place) || place.starts_with(p))))
 }
 
 fn gather(touches: &Receiver<()>, main: &Sender<Message>) {

@@ -22,7 +22,7 @@ impl SignalThread {
         let handle = signals.handle();
         let thread = std::thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
-                let message = if signal == SIGHUP { Message::Reload } else { Message::Stop };
+                let message = if signal == SIGHUP { Message::Reload(None) } else { Message::Stop };
                 if main.send(message).is_err() {
                     break;
                 }

@@ -235,6 +235,15 @@ impl Work {
         drop(self.done.wait_timeout(inner, timeout).unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Waits until `reached`, which is asked again at each piece of news; returns early when the daemon stops.
+    pub(super) fn wait_until(&self, reached: impl Fn() -> bool) {
+        let mut inner = self.lock();
+        while !reached() && !inner.stopping {
+            let waited = self.done.wait_timeout(inner, Duration::from_millis(200));
+            inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Waits until everything up to `seqnum` is done (resyncs aside); returns early when the daemon stops.
     pub(super) fn wait_for_seqnum(&self, seqnum: SeqNum) {
         let mut inner = self.lock();

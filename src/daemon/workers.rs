@@ -90,7 +90,8 @@ fn carry_through(core: &Core, job: &Job) {
     let rules = core.rules.compiled();
     let handled = match job.cause {
         Cause::Rules => core.engine.reapply(&rules, &job.uevent),
-        Cause::Kernel | Cause::Start | Cause::Resync => Some(core.engine.handle(&rules, &job.uevent)),
+        Cause::Start => Some(core.engine.resume(&rules, &job.uevent)),
+        Cause::Kernel | Cause::Resync => Some(core.engine.handle(&rules, &job.uevent)),
     };
     let Some(handled) = handled else { return };
     core.keep_watch(&handled.plan);

@@ -1,6 +1,6 @@
 //! Owns the part of the host in which a real event and a dry run differ: programs, writes at rule time, index numbers.
 //!
-//! Types instead of a flag: [`Live`] does it, [`Dry`] remembers it and lays it over later reads, [`Replan`] is dry but for
+//! Types instead of a flag: [`Live`] does it, [`Dry`] remembers it and lays it over later reads, [`Unwriting`] is dry but for
 //! the numbers.
 
 use std::collections::BTreeMap;
@@ -157,21 +157,21 @@ impl Effects for Dry<'_> {
     }
 }
 
-/// For devices that are there when rules change: nothing is run and nothing is written again, but numbers are given, so
-/// that two devices that are new to a rule do not get the same.
+/// Writes nothing and gives numbers: for devices that are there when rules change, of which two that are new to a rule
+/// must not get the same number, and for a daemon that makes links and nothing else.
 #[derive(Debug, Clone)]
-pub struct Replan<'w> {
+pub struct Unwriting<'w> {
     dry: Dry<'w>,
 }
 
-impl<'w> Replan<'w> {
-    /// `skipped` tells afterwards whether the plan would have needed a program.
-    pub fn new(skipped: &'w SkippedPrograms, numbers: &'w Indexes) -> Self {
-        Self { dry: Dry::new(skipped, numbers) }
+impl<'w> Unwriting<'w> {
+    /// With [`SkippedPrograms`] nothing is run either.
+    pub fn new(programs: &'w dyn ProgramRunner, numbers: &'w Indexes) -> Self {
+        Self { dry: Dry::new(programs, numbers) }
     }
 }
 
-impl Effects for Replan<'_> {
+impl Effects for Unwriting<'_> {
     fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
         self.dry.program(argv, environment, deadline)
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bstr::BString;
 
 use super::{
-    Change, Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Records, Replan,
-    SkippedPrograms, Surroundings, decide, difference,
+    Change, Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Records, SkippedPrograms,
+    Surroundings, Unwriting, decide, difference,
 };
 use crate::device::Reader;
 use crate::diag::SourceFile;
@@ -321,7 +321,7 @@ fn a_dry_run_writes_and_runs_nothing_but_sees_what_it_would_write() {
     assert!(!bench.roots.state().exists());
     assert_eq!(skipped.asked(), 1);
 
-    let replanned = bench.plan(&uevent, &rules(), None, Replan::new(&skipped, &bench.numbers));
+    let replanned = bench.plan(&uevent, &rules(), None, Unwriting::new(&skipped, &bench.numbers));
     assert_eq!(replanned, dry);
     assert_eq!(bench.numbers.would_be(b"p", b"other"), 1, "the number is given");
     assert_eq!(fs::read_to_string(&control).unwrap(), "auto\n");

@@ -292,7 +292,7 @@ impl Device {
         let mut path = Vec::new();
         self.0.write_path(&mut path);
         // INVARIANT: a node's path is a suffix-wise split of the `DevPath` it was made with, so it is one again.
-        DevPath::new(&path).unwrap_or_else(|_| unreachable!("a node's path is a valid path"))
+        DevPath::of_checked_parts(path)
     }
 
     /// Kernel name, `!` as `/`.

@@ -22,6 +22,8 @@ pub(crate) struct Daemon {
 pub(crate) struct World {
     dir: tempfile::TempDir,
     options: Vec<String>,
+    /// The root of a system of its own, where the daemon is to be its device manager.
+    root: Option<PathBuf>,
     /// The program, and who runs it where that is not the tests' own user.
     program: PathBuf,
     user: Option<u32>,
@@ -43,9 +45,22 @@ impl World {
         Self {
             dir: tempfile::tempdir().expect("temporary directory"),
             options: Vec::new(),
+            root: None,
             program: env!("CARGO_BIN_EXE_nameplate").into(),
             user: None,
         }
+    }
+
+    /// The daemon is the device manager of a system below a directory: this machine's devices, and `/dev`, `/run`, `/etc`
+    /// and `/var` of its own. There are no nodes in that `/dev`.
+    #[must_use]
+    pub(crate) fn standalone(mut self) -> Self {
+        let root = self.path("root");
+        fs::create_dir_all(root.join("dev")).expect("device directory");
+        std::os::unix::fs::symlink("/sys", root.join("sys")).expect("sys");
+        std::os::unix::fs::symlink("/proc", root.join("proc")).expect("proc");
+        self.root = Some(root);
+        self
     }
 
     /// Everything is run by another user, to whom the directories belong. The program is copied there: the build
@@ -79,7 +94,7 @@ impl World {
 
     /// Where links are made.
     pub(crate) fn links_dir(&self) -> PathBuf {
-        self.dir.path().join("dev")
+        self.root.as_ref().map_or_else(|| self.dir.path().join("dev"), |root| root.join("dev"))
     }
 
     /// Any other path in the directory.
@@ -107,7 +122,11 @@ impl World {
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
-        command.arg(verb).arg("--rules").arg(self.rules()).arg("--link-dir").arg(self.links_dir());
+        command.arg(verb).arg("--rules").arg(self.rules());
+        match &self.root {
+            Some(root) => command.arg("--root").arg(root),
+            None => command.arg("--link-dir").arg(self.links_dir()),
+        };
         command.args(&self.options).args(arguments).env("NO_COLOR", "1");
         command
     }

@@ -45,3 +45,30 @@ fn links_of_devices_that_went_while_the_daemon_was_down_are_removed() {
     expected.insert("by-kernel/not-ours".into(), "/dev/loop120001".into());
     assert_eq!(daemon.links(), expected);
 }
+
+#[test]
+fn a_restart_does_not_run_programs_once_more() {
+    need_devices!();
+    let mut loops = Loops::add(240_000, 2);
+    let world = World::new(&[]);
+    let ran = world.path("ran");
+    let rule = format!(
+        "[[rule]]\nmatch = {{ kernel = \"loop24000[0-9]\" }}\n\
+         run = [[\"/bin/sh\", \"-c\", \"echo $kernel >> {}\"]]\n",
+        ran.display()
+    );
+    world.write_rule("50-test.toml", &rule);
+    let lines = || {
+        let mut lines: Vec<String> =
+            std::fs::read_to_string(&ran).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let world = world.start().stop();
+    assert_eq!(lines(), ["loop240000", "loop240001"], "devices that are there have their programs run");
+    loops.remove(240_001);
+    let daemon = world.start();
+    let _new = Loops::add(240_002, 1);
+    daemon.settle();
+    assert_eq!(lines(), ["loop240000", "loop240001", "loop240002"], "only the new one");
+}

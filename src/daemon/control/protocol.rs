@@ -132,6 +132,8 @@ pub struct Rules {
     pub files: u64,
     /// Rules in them.
     pub rules: u64,
+    /// What is wrong in the texts in force: each cost its rule, or its key, alone.
+    pub mistakes: Vec<DiagnosticEntry>,
     /// Files of which an older version (or none) is in force, because the one on disk is broken.
     pub refused: Vec<RefusedFile>,
 }
