@@ -271,7 +271,7 @@ fn list_as_text_and_as_json() {
 fn reload_says_what_is_different() {
     let machine = Machine::new();
     let plan = machine.run(&["reload", "--plan"]);
-    let expected = "c188:0: link gps + ttyUSB0\n9 devices, 1 changes planned, nothing done\n";
+    let expected = "c188:0: + link gps ttyUSB0\n9 devices, 1 changes planned, nothing done\n";
     assert_eq!((plan.code, plan.out.as_str()), (Some(0), expected));
     let refused = machine.run(&["reload"]);
     assert_eq!(refused.code, Some(1));

@@ -47,22 +47,24 @@ fn show(out: &mut dyn Write, style: Style, difference: &Difference) -> io::Resul
     writeln!(out, "{} devices, {} {what}", difference.devices, difference.changes.len())
 }
 
-/// One change: what goes in red, what comes in green.
+/// One change: what goes in red, what comes in green. A link and a tag are their own values and are named once.
 fn line(style: Style, change: &Change) -> String {
+    let value = |value: &String| Some(value) != change.name.as_ref();
     let name = change.name.as_ref().map(|name| format!(" {}", shown(name))).unwrap_or_default();
     let from = change.from.as_ref().map(|from| format!("  ({})", shown(from))).unwrap_or_default();
-    let values = match (&change.old, &change.new) {
-        (Some(old), Some(new)) => {
-            format!("{} -> {}", style.paint(Ink::Red, shown(old)), style.paint(Ink::Green, shown(new)))
-        }
-        (Some(old), None) => style.paint(Ink::Red, format!("- {}", shown(old))),
-        (None, Some(new)) => style.paint(Ink::Green, format!("+ {}", shown(new))),
-        (None, None) => String::new(),
+    let thing = format!("{}{name}", shown(&change.what));
+    let text = |sign, given: &String| match value(given) {
+        true => format!("{sign} {thing} {}", shown(given)),
+        false => format!("{sign} {thing}"),
     };
-    format!(
-        "{}: {}{name} {values}{}",
-        shown(&change.device),
-        shown(&change.what),
-        style.paint(Ink::Dim, from)
-    )
+    let what = match (&change.old, &change.new) {
+        (Some(old), Some(new)) => {
+            let (old, new) = (style.paint(Ink::Red, shown(old)), style.paint(Ink::Green, shown(new)));
+            format!("~ {thing} {old} -> {new}")
+        }
+        (Some(old), None) => style.paint(Ink::Red, text('-', old)),
+        (None, Some(new)) => style.paint(Ink::Green, text('+', new)),
+        (None, None) => thing,
+    };
+    format!("{}: {what}{}", shown(&change.device), style.paint(Ink::Dim, from))
 }
