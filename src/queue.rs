@@ -275,6 +275,11 @@ impl<E: Event> Queue<E> {
         self.running.len()
     }
 
+    /// Events that were found to wait for nothing but to be handed out.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// True when the next event may not be taken.
     pub fn is_full(&self) -> bool {
         self.entries.len() >= self.limit

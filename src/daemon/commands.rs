@@ -105,7 +105,7 @@ impl Commands for Service {
             if progress(now).is_break() || reached {
                 return now;
             }
-            core.work.wait_for_news(TICK);
+            core.work.wait_for_news(goal, &standing, TICK);
         }
     }
 

@@ -32,6 +32,11 @@ impl Token {
         Arc::strong_count(&self.0) == 1
     }
 
+    /// True when only this handle and at most one other are left.
+    pub(super) fn is_nearly_last(&self) -> bool {
+        Arc::strong_count(&self.0) <= 2
+    }
+
     /// For who wants to know whether any is left, without holding one.
     pub(super) fn weak(&self) -> Weak<()> {
         Arc::downgrade(&self.0)

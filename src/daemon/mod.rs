@@ -38,7 +38,7 @@ use self::commands::Service;
 use self::control::protocol::{Difference, Mode};
 use self::control::{Broadcast, Server, socket_path};
 use self::core::{Core, RulesInForce};
-pub use self::engine::{Engine, Handled, Reach, Site};
+pub use self::engine::{Engine, Handled, Present, Reach, Site};
 use self::job::Token;
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
@@ -194,10 +194,9 @@ fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<()
     let devices = core.engine.take_over()?;
     start_reader(core, socket, before)?;
     Workers::start(core, core.worker_count).map_err(|e| DaemonError::Start("the workers", e))?;
-    start::evaluate_all(core.engine.tree(), &devices, &core.arrivals, &core.work);
-    drop(devices);
+    start::evaluate_all(core.engine.tree(), devices, &core.arrivals, &core.work);
     core.arrivals.end();
-    core.engine.repair();
+    core.engine.finish_take_over();
     core.ready.store(true, Ordering::Release);
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! Owns the queue as threads share it: who puts events in, who takes them out, who waits until they are done.
 //!
 //! The order of events is `queue`'s. Never handles an event.
+//!
+//! A thread is woken only for what it waits for: with thousands of events a second each needless wake-up costs more than
+//! the work in between.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::job::{Job, Token};
@@ -18,7 +21,9 @@ pub(super) struct RunId(u64);
 #[derive(Debug)]
 struct Run {
     ticket: Ticket,
-    job: Job,
+    /// Without its tokens: a worker that hangs must not hold them.
+    job: Arc<Job>,
+    tokens: Vec<Token>,
     since: Instant,
     warned: bool,
 }
@@ -35,7 +40,40 @@ struct Inner {
     emptied: u64,
     /// Comparisons with sysfs that are asked for, under way, or have put events in that are not done.
     resyncs: Vec<Weak<()>>,
+    waiting: Waiting,
     stopping: bool,
+}
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Workers without a job.
+    idle: usize,
+    /// Who waits for whatever comes.
+    for_news: usize,
+    /// Who waits until everything up to a number is done.
+    for_numbers: Vec<SeqNum>,
+    /// Who waits for room, until only so many jobs are unfinished.
+    for_room: Option<usize>,
+}
+
+impl Inner {
+    fn standing(&mut self, seqnum: SeqNum) -> Standing {
+        self.resyncs.retain(|token| token.strong_count() > 0);
+        Standing {
+            done: self.queue.is_done(seqnum) && self.resyncs.is_empty(),
+            unfinished: self.queue.len(),
+            emptied: self.emptied,
+        }
+    }
+}
+
+impl Waiting {
+    fn no_longer(&mut self, number: SeqNum) {
+        if let Some(at) = self.for_numbers.iter().position(|n| *n == number) {
+            self.for_numbers.swap_remove(at);
+        }
+    }
 }
 
 /// The shared queue.
@@ -78,6 +116,7 @@ impl Work {
             emptyings: 0,
             emptied: 0,
             resyncs: Vec::new(),
+            waiting: Waiting::default(),
             stopping: false,
         };
         Self { inner: Mutex::new(inner), ready: Condvar::new(), done: Condvar::new() }
@@ -94,34 +133,52 @@ impl Work {
         inner.seen = inner.seen.max(job.uevent.seqnum);
         let pushed = inner.queue.push(job, known);
         match pushed {
-            Pushed::Queued => self.ready.notify_one(),
+            Pushed::Queued => self.call_workers(&inner),
+            // with the events their tokens may be gone
             Pushed::Coalesced | Pushed::Cancelled { .. } | Pushed::Overflow => self.done.notify_all(),
         }
         pushed
     }
 
-    /// Waits until fewer than `limit` jobs are unfinished.
+    /// Returns at once when fewer than `limit` jobs are unfinished, else when only half as many are: who puts jobs in
+    /// is not to be woken for each.
     pub(super) fn wait_for_room(&self, limit: usize) {
         let mut inner = self.lock();
-        while inner.queue.len() >= limit && !inner.stopping {
+        if inner.queue.len() < limit {
+            return;
+        }
+        while inner.queue.len() > limit / 2 && !inner.stopping {
+            inner.waiting.for_room = inner.waiting.for_room.max(Some(limit / 2));
             inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
+    fn call_workers(&self, inner: &Inner) {
+        match inner.queue.ready().min(inner.waiting.idle) {
+            0 => {}
+            1 => self.ready.notify_one(),
+            _ => self.ready.notify_all(),
+        }
+    }
+
     /// Waits for a job; `None` when the daemon stops.
-    pub(super) fn take(&self) -> Option<(RunId, Job)> {
+    pub(super) fn take(&self) -> Option<(RunId, Arc<Job>)> {
         let mut inner = self.lock();
         loop {
             if inner.stopping {
                 return None;
             }
             let now = Instant::now();
-            if let Some((ticket, job)) = inner.queue.take(now) {
+            if let Some((ticket, mut job)) = inner.queue.take(now) {
                 inner.next_run += 1;
                 let run = RunId(inner.next_run);
-                inner.runs.insert(run, Run { ticket, job: job.clone(), since: now, warned: false });
+                let tokens = std::mem::take(&mut job.tokens);
+                let job = Arc::new(job);
+                let begun = Run { ticket, job: Arc::clone(&job), tokens, since: now, warned: false };
+                inner.runs.insert(run, begun);
                 return Some((run, job));
             }
+            inner.waiting.idle += 1;
             inner = match inner.queue.next_deadline() {
                 Some(due) => {
                     let wait = due.saturating_duration_since(now);
@@ -129,27 +186,33 @@ impl Work {
                 }
                 None => self.ready.wait(inner).unwrap_or_else(PoisonError::into_inner),
             };
+            inner.waiting.idle -= 1;
         }
     }
 
-    /// The job of this run is over; drop your own copy before, for who waits for its tokens. False: it was given up meanwhile, and its result counts for nothing.
+    /// The job of this run is over. False: it was given up meanwhile, and its result counts for nothing.
     pub(super) fn finish(&self, run: RunId) -> bool {
         let mut inner = self.lock();
-        let Some(Run { ticket, job, .. }) = inner.runs.remove(&run) else { return false };
+        let Some(Run { ticket, tokens, .. }) = inner.runs.remove(&run) else { return false };
         inner.queue.finish(ticket);
-        // with its tokens, and before anybody is told
-        drop(job);
-        drop(inner);
-        // what waited for this one may be ready; barriers may be reached
-        self.ready.notify_all();
-        self.done.notify_all();
+        let ends_batch = tokens.iter().any(Token::is_nearly_last);
+        // before anybody is told
+        drop(tokens);
+        self.call_workers(&inner);
+        let Inner { queue, waiting, .. } = &mut *inner;
+        let room = waiting.for_room.take_if(|low| queue.len() <= *low).is_some();
+        let reached = waiting.for_numbers.iter().any(|number| queue.is_done(*number));
+        if ends_batch || room || reached || waiting.for_news > 0 {
+            self.done.notify_all();
+        }
         true
     }
 
     /// Gives up a run that hangs: its job is tried again at `not_before`.
     pub(super) fn retry(&self, run: RunId, not_before: Instant) {
         let mut inner = self.lock();
-        if let Some(Run { ticket, job, .. }) = inner.runs.remove(&run) {
+        if let Some(Run { ticket, job, tokens, .. }) = inner.runs.remove(&run) {
+            let job = Job { tokens, ..Arc::unwrap_or_clone(job) };
             inner.queue.retry(ticket, job, not_before);
             self.ready.notify_all();
         }
@@ -184,8 +247,11 @@ impl Work {
 
     /// That emptying has ended: all that was in the socket when it began is in the queue, or lost and asked for.
     pub(super) fn emptied(&self, emptying: u64) {
-        self.lock().emptied = emptying;
-        self.done.notify_all();
+        let mut inner = self.lock();
+        inner.emptied = emptying;
+        if inner.waiting.for_news > 0 || !inner.waiting.for_numbers.is_empty() {
+            self.done.notify_all();
+        }
     }
 
     /// The first emptying that is sure to begin after this call.
@@ -220,36 +286,41 @@ impl Work {
 
     /// How far the queue is with everything up to `seqnum`.
     pub(super) fn standing(&self, seqnum: SeqNum) -> Standing {
-        let mut inner = self.lock();
-        inner.resyncs.retain(|token| token.strong_count() > 0);
-        Standing {
-            done: inner.queue.is_done(seqnum) && inner.resyncs.is_empty(),
-            unfinished: inner.queue.len(),
-            emptied: inner.emptied,
-        }
+        self.lock().standing(seqnum)
     }
 
-    /// Waits until something is finished or the socket is found empty, at most `timeout`.
-    pub(super) fn wait_for_news(&self, timeout: Duration) {
-        let inner = self.lock();
-        drop(self.done.wait_timeout(inner, timeout).unwrap_or_else(PoisonError::into_inner));
+    /// Waits until everything up to `seqnum` is done or the socket is found empty, at most `timeout`. Returns at once
+    /// if that has come about since the queue was as `before`.
+    pub(super) fn wait_for_news(&self, seqnum: SeqNum, before: &Standing, timeout: Duration) {
+        let mut inner = self.lock();
+        let now = inner.standing(seqnum);
+        if (now.done, now.emptied) != (before.done, before.emptied) {
+            return;
+        }
+        inner.waiting.for_numbers.push(seqnum);
+        let waited = self.done.wait_timeout(inner, timeout);
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiting.no_longer(seqnum);
     }
 
     /// Waits until `reached`, which is asked again at each piece of news; returns early when the daemon stops.
     pub(super) fn wait_until(&self, reached: impl Fn() -> bool) {
         let mut inner = self.lock();
+        inner.waiting.for_news += 1;
         while !reached() && !inner.stopping {
             let waited = self.done.wait_timeout(inner, Duration::from_millis(200));
             inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        inner.waiting.for_news -= 1;
     }
 
     /// Waits until everything up to `seqnum` is done (resyncs aside); returns early when the daemon stops.
     pub(super) fn wait_for_seqnum(&self, seqnum: SeqNum) {
         let mut inner = self.lock();
+        inner.waiting.for_numbers.push(seqnum);
         while !inner.queue.is_done(seqnum) && !inner.stopping {
             inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
+        inner.waiting.no_longer(seqnum);
     }
 
     /// Ends all waiting; nothing is handed out any more.

@@ -78,7 +78,6 @@ fn work(core: &Core) {
                 );
             }
         }
-        drop(job);
         if !core.work.finish(run) {
             // it was given up, and another worker has taken this one's place
             return;
