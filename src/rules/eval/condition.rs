@@ -80,7 +80,7 @@ impl<H: Host> Evaluation<'_, H> {
                 parse_lines(&self.run_now(&argv)?)
             }
             Import::Builtin(builtin) => {
-                let arguments = self.expand_all(&builtin.arguments).map_err(text)?;
+                let arguments = self.argv(&builtin.arguments).map_err(text)?;
                 let found = self.host.builtin(&builtin.name, &arguments, &self.out.properties);
                 found.map_err(|error| error.to_string())?
             }
@@ -294,6 +294,7 @@ pub(super) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
             _ => false,
         },
         Test::Mode(mask) => matches!(value, Value::Mode(mode) if mode & mask != 0),
+        Test::NoMode(mask) => !matches!(value, Value::Mode(mode) if mode & mask != 0),
     }
 }
 

@@ -216,6 +216,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
                 self.out.persist = Some(from());
                 Ok(())
             }
+            Effect::LogLevel(_) => Err(Refusal::NotHere("`explain` shows what a log would")),
             Effect::StringEscape(escape) => {
                 self.escape = Some(*escape);
                 Ok(())
@@ -446,7 +447,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
     }
 
     fn run_builtin(&mut self, place: &Place, op: ListOp, builtin: &Builtin) -> Result<(), Refusal> {
-        let arguments = self.expand_all(&builtin.arguments)?;
+        let arguments = self.argv(&builtin.arguments)?;
         self.run(place, op, Some(Job::Builtin { name: builtin.name.clone(), arguments }));
         Ok(())
     }

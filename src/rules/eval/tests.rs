@@ -9,7 +9,7 @@ use super::{Job, evaluate};
 use crate::ids::Action;
 use crate::rules::compile::Skip;
 use crate::rules::ir::{
-    Access, Builtin, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
+    Access, Builtin, Command, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
 };
 use crate::rules::trace::{Applied, Observer, On, Seen, StepTrace, Trace, Unobserved};
 
@@ -307,7 +307,8 @@ fn properties_and_tags() {
 
 #[test]
 fn imports() {
-    let builtin = |name: &str| Import::Builtin(Builtin { name: name.into(), arguments: vec![] });
+    let builtin =
+        |name: &str| Import::Builtin(Builtin { name: name.into(), arguments: Command::Argv(vec![]) });
     let lines = crate::rules::ir::Command::Argv(vec![template("/bin/lines")]);
     let then = |what: Import| vec![vec![import(what), link("x")]];
     check(vec![
@@ -394,7 +395,10 @@ fn jobs() {
     let machine = Machine::new();
     let builtin = act(Effect::RunBuiltin {
         op: ListOp::Add,
-        builtin: Builtin { name: "kmod".into(), arguments: vec![template("load"), template("%k")] },
+        builtin: Builtin {
+            name: "kmod".into(),
+            arguments: Command::Argv(vec![template("load"), template("%k")]),
+        },
     });
     let jobs = |rules| -> Vec<Job> {
         outcome(&machine, Action::Add, TTY, rules).run.into_iter().map(|given| given.value).collect()
