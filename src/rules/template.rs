@@ -283,7 +283,11 @@ fn words(argument: Option<&[u8]>) -> Option<Words> {
     let Some(argument) = argument else { return Some(Words::All) };
     let (digits, onward) = argument.strip_suffix(b"+").map_or((argument, false), |digits| (digits, true));
     let number = digits.to_str().ok()?.parse().ok()?;
-    Some(if onward { Words::From(number) } else { Words::One(number) })
+    Some(match (number, onward) {
+        (0, _) => Words::All,
+        (_, true) => Words::From(number),
+        (_, false) => Words::One(number),
+    })
 }
 
 fn word_at(text: &[u8], at: usize) -> String {
@@ -311,6 +315,7 @@ mod tests {
             ("$attr{size}$kernel", vec![Part::Var(Var::Attr("size".into())), Part::Var(Var::Kernel)]),
             ("$kernelx", vec![Part::Var(Var::Kernel), text("x")]),
             ("100%%$$", vec![text("100%$")]),
+            ("%c{0}", vec![Part::Var(Var::Result(Words::All))]),
             ("%c{2+}", vec![Part::Var(Var::Result(Words::From(2)))]),
             ("$result", vec![Part::Var(Var::Result(Words::All))]),
             ("cam/$index", vec![text("cam/"), Part::Var(Var::Index)]),

@@ -314,7 +314,7 @@ mod tests {
             (r#"ENV{}="x""#, "ENV{}=<x>"),
             (r#"A+B-C:D="x""#, "A+B-C:D=<x>"),
             (r#"A="a\"b""#, r#"A=<a\"b>"#),
-            (r#"A="a\\"b"x""#, "A=<a\\\\\\\"b> Operator@12..14"),
+            (r#"A="a\\"b"x""#, "A=<a\\\\\\\"b> Operator@9..11"),
             (r#"A="a\nb""#, r"A=<a\\nb>"),
             (r#"A=e"a\nb\t\x41\101ä\U0001F600\s\"""#, "A=<a\\nb\\tAA\\xc3\\xa4\\xf0\\x9f\\x98\\x80 \\\">"),
             (r#"A=e"\\""#, r"A=<\\>"),
