@@ -13,6 +13,7 @@ mod udev_rules {
     pub(crate) mod cases;
     pub(crate) mod effects;
     pub(crate) mod machine;
+    mod random;
     mod real;
     pub(crate) mod run;
     pub(crate) mod show;

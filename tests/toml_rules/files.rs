@@ -97,10 +97,7 @@ fn what_is_no_rule_file_of_ours_is_reported_and_costs_itself() {
     dirs.put("etc/50-bytes.toml", b"# caf\xe9\n[[rule]]\n");
     dirs.put("etc/60-good.toml", link("good"));
     let loaded = dirs.load();
-    assert_eq!(
-        diagnostics(&loaded.diagnostics),
-        "unreadable@1:1 unreadable@1:1 unreadable@1:1 syntax@1:6"
-    );
+    assert_eq!(diagnostics(&loaded.diagnostics), "unreadable@1:1 unreadable@1:1 unreadable@1:1 syntax@1:6");
     assert_eq!(shown(&loaded).last().unwrap(), "60-good.toml: good");
     assert!(loaded.has_errors());
 }

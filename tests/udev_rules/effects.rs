@@ -334,6 +334,34 @@ pub(crate) const LINES: &[(Device, &str, &str)] = &[
     (Lo, "NAME:=\"last\"\nNAME=\"other\"\nENV{@}=\"$name\"", "last"),
 ];
 
+/// What is run at the end, in order; one file each.
+pub(crate) const RUNS: &[(&str, &[&str])] = &[
+    ("RUN+=\"/bin/a b\"\nRUN+=\"/bin/c $kernel\"", &["/bin/a b", "/bin/c loop777p1"]),
+    ("RUN+=\"/bin/a\"\nRUN=\"/bin/b\"", &["/bin/b"]),
+    ("RUN{program}+=\"/bin/a\", RUN{builtin}+=\"path_id\"", &["path_id", "/bin/a"]),
+    ("RUN+=\"/bin/a\"\nRUN{builtin}=\"path_id\"", &["path_id"]),
+    ("RUN{builtin}+=\"path_id\"\nRUN=\"/bin/a\"", &["/bin/a"]),
+    ("RUN:=\"/bin/a\"\nRUN+=\"/bin/b\"\nRUN=\"/bin/c\"\nRUN{builtin}+=\"path_id\"", &["/bin/a"]),
+    ("RUN:=\"/bin/a\", RUN+=\"/bin/b\"", &["/bin/a"]),
+    ("ENV{X}=\"1\"\nRUN+=\"/bin/a $env{X}\"\nENV{X}=\"2\"", &["/bin/a 1"]),
+];
+
+/// Owner, group and permissions of the node; one file each. `-` is as before.
+pub(crate) const NODES: &[(&str, &str)] = &[
+    ("ENV{A}=\"1\"", "- - -"),
+    ("OWNER=\"7\", GROUP=\"8\", MODE=\"0640\"", "7 8 640"),
+    ("GROUP=\"8\"", "- 8 660"),
+    ("OWNER=\"7\"", "7 - -"),
+    ("MODE=\"0600\"\nMODE=\"0666\"", "- - 666"),
+    ("MODE:=\"0600\"\nMODE=\"0666\"", "- - 600"),
+    ("MODE=\"0600\"\nMODE=\"zzz\"", "- - 600"),
+    ("GROUP:=\"8\", MODE=\"0640\"\nGROUP=\"9\", OWNER=\"7\"", "7 8 640"),
+    ("ENV{M}=\"06\"\nMODE=\"$env{M}20\"", "- - 620"),
+    ("ENV{O}=\"7\"\nOWNER=\"$env{O}\"", "7 - -"),
+    ("OWNER=\"no-such-user\", GROUP=\"no-such-group\", MODE=\"0620\"", "- - 620"),
+    ("KERNEL==\"loop*\", MODE+=\"0620\"", "- - 620"),
+];
+
 /// The same for what systemd 252 does otherwise or its `udevadm test` does not do.
 pub(crate) const NEWER: &[(Device, &str, &str)] = &[
     (Partition, "KERNEL==i\"LOOP*\", ENV{@}=\"1\"", "1"),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::effects::Device;
+use super::effects::{Device, NODES, RUNS};
 use super::machine::FACTS;
 use super::run::{Facts, common, compare, file};
 use crate::common::skip;
@@ -103,5 +103,19 @@ fn udev_says_the_same() {
     for device in [Device::Partition, Device::Lo] {
         let output = ask(dir.path(), device, &file(&cases, device, shown));
         compare(&cases, device, shown, &facts(&output));
+    }
+    for (text, expected) in RUNS {
+        let output = ask(dir.path(), Device::Partition, text);
+        let run = output.lines().filter_map(|line| line.strip_prefix("run: '")?.strip_suffix('\''));
+        assert_eq!(run.collect::<Vec<_>>(), *expected, "{text}");
+    }
+    for (text, expected) in NODES {
+        let output = ask(dir.path(), Device::Partition, text);
+        let found = output.lines().find_map(|line| line.strip_prefix("NODE ")).unwrap();
+        let before = ["0", "0", "644"];
+        let same = expected.split(' ').zip(found.split(' ')).zip(before);
+        let same =
+            same.map(|((expected, found), before)| found == if expected == "-" { before } else { expected });
+        assert!(same.into_iter().all(|same| same), "{text}: found {found}, expected {expected}");
     }
 }

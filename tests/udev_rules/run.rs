@@ -3,7 +3,7 @@
 use nameplate::decide::Plan;
 use nameplate::ids::Action;
 
-use super::effects::{CONDITIONS, Device, LINES, NEWER, VALUES};
+use super::effects::{CONDITIONS, Device, LINES, NEWER, NODES, RUNS, VALUES};
 use super::machine::Machine;
 
 /// A case as lines with a name of its own, and what has to come out.
@@ -85,6 +85,43 @@ pub(crate) fn compare(cases: &[Case], device: Device, dir: &str, facts: &Facts) 
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What is run at the end.
+fn run(plan: &Plan) -> Vec<String> {
+    plan.run.iter().map(|given| given.value.to_string()).collect()
+}
+
+/// Owner, group and permissions of the node.
+fn node(plan: &Plan) -> String {
+    let node = plan.node.as_ref().unwrap();
+    let id = |account: &Option<nameplate::decide::Sourced<nameplate::rules::eval::Account>>| {
+        account.as_ref().map_or("-".into(), |account| account.value.id.to_string())
+    };
+    let mode = node.mode.as_ref().map_or("-".into(), |mode| format!("{:o}", mode.value));
+    format!("{} {} {mode}", id(&node.owner), id(&node.group))
+}
+
+#[test]
+fn runs_and_nodes() {
+    let machine = Machine::new();
+    for (text, expected) in RUNS {
+        assert_eq!(run(&machine.plan(Device::Partition, Action::Add, text)), *expected, "{text}");
+    }
+    for (text, expected) in NODES {
+        assert_eq!(node(&machine.plan(Device::Partition, Action::Add, text)), *expected, "{text}");
+    }
+}
+
+#[test]
+fn a_removal_has_neither_links_nor_permissions() {
+    let machine = Machine::new();
+    let text = "ACTION==\"remove\", SYMLINK+=\"a\"\nMODE=\"0600\", ENV{A}=\"1\"\nKERNEL==\"loop*\", GOTO=\"x\"\nENV{B}=\"1\"\nLABEL=\"x\"\nRUN+=\"/bin/a\"\n";
+    let plan = machine.plan(Device::Partition, Action::Remove, text);
+    assert!(plan.links.is_empty() && plan.node.is_none());
+    let set: Vec<String> =
+        plan.properties.iter().map(|p| p.key.to_string()).filter(|key| key.len() == 1).collect();
+    assert_eq!((set, run(&plan)), (vec!["A".to_owned()], vec!["/bin/a".to_owned()]));
 }
 
 #[test]
