@@ -18,7 +18,7 @@ use crate::decide::{
     Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
-use crate::ids::{Action, DeviceId, LinkName};
+use crate::ids::{Action, DevPath, DeviceId, LinkName};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{Target, Write};
@@ -189,16 +189,37 @@ impl Engine {
         repair
     }
 
-    /// Carries one event through: tree, decision, interface, node, names, record, programs.
-    pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
-        self.carry_through(rules, uevent, |_| true)
+    /// True when sysfs has the device's directory.
+    pub(super) fn is_in_sysfs(&self, path: &DevPath) -> bool {
+        self.site.roots.sys.join(super::view::path(path.relative())).exists()
+    }
+
+    /// Carries one event through: tree, decision, interface, node, names, record, programs. `None`: what was decided is
+    /// not `wanted` any more, and was not carried out.
+    pub(super) fn handle_if(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
+        self.carry_through(rules, uevent, |_| true, wanted)
+    }
+
+    /// [`Engine::handle_if`] in any case.
+    pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
+        self.handle_if(rules, uevent, || true)
     }
 
     /// The same for a device that was there when the daemon started: what a former run has finished with, programs
     /// included, does not have its programs run once more.
-    pub(super) fn resume(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
+    pub(super) fn resume(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
         let finished = |old: &Record| old.init_usec.is_some() && old.properties.get(PROCESSING).is_none();
-        self.carry_through(rules, uevent, |old| !old.is_some_and(finished))
+        self.carry_through(rules, uevent, |old| !old.is_some_and(finished), wanted)
     }
 
     fn carry_through(
@@ -206,17 +227,38 @@ impl Engine {
         rules: &Compiled,
         uevent: &Uevent,
         runs: impl FnOnce(Option<&Record>) -> bool,
-    ) -> Handled {
-        let device = self.enter(uevent);
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
         let id = uevent.device_id();
-        let old = self.record(&id);
+        let before = self.id_before(uevent).filter(|before| *before != id);
+        let device = self.enter(uevent);
+        let old = self.record(before.as_ref().unwrap_or(&id));
+        let handled = self.carry_with(rules, uevent, device, old, runs, wanted);
+        if let Some(before) = before.filter(|_| handled.is_some()) {
+            self.forget(&before).iter().for_each(report::link);
+        }
+        handled
+    }
+
+    fn carry_with(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        device: Option<Device>,
+        old: Option<Record>,
+        runs: impl FnOnce(Option<&Record>) -> bool,
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
+        let id = uevent.device_id();
         let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
         match self.site.reach {
-            Reach::LinkDir => self.carry(rules, &event, runs, Unwriting::new(&asking, &self.numbers)),
+            Reach::LinkDir => {
+                self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers))
+            }
             Reach::Companion | Reach::Everything => {
-                self.carry(rules, &event, runs, Live { programs: &asking, numbers: &self.numbers })
+                self.carry(rules, &event, runs, wanted, Live { programs: &asking, numbers: &self.numbers })
             }
         }
     }
@@ -226,12 +268,16 @@ impl Engine {
         rules: &Compiled,
         event: &Event<'_>,
         runs: impl FnOnce(Option<&Record>) -> bool,
+        wanted: impl Fn() -> bool,
         effects: E,
-    ) -> Handled {
+    ) -> Option<Handled> {
         let (uevent, old, id) = (event.uevent, event.record, event.uevent.device_id());
         let deadline = self.deadline();
         let mut host = EventHost::new(self.surroundings(), event, deadline, effects);
         let plan = decide(rules, event, &self.site.roots, &mut host, &mut Unobserved);
+        if !wanted() {
+            return None;
+        }
         report::decided(&plan);
         let runs = !plan.run.is_empty() && runs(old);
         let links = if uevent.action == Action::Remove {
@@ -250,11 +296,12 @@ impl Engine {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
         if uevent.action == Action::Remove {
+            self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());
             self.tree.remove(&uevent.devpath);
-        } else if runs {
+        } else if runs && wanted() {
             self.write_record(&id, &self.new_record(&plan, old));
         }
-        Handled { plan, links }
+        Some(Handled { plan, links })
     }
 
     /// What other rules would make of a device that is there: programs that were asked before are not run again, and
@@ -350,10 +397,41 @@ impl Engine {
             devnum: uevent.devnum(),
             ifindex: uevent.ifindex(),
         };
+        if uevent.action != Action::Remove && self.is_anothers(uevent) {
+            // its removal was lost: whoever comes under a path is a new device
+            self.forget_all(self.tree.get(&uevent.devpath).into_iter().collect());
+            self.tree.remove(&uevent.devpath);
+        }
         match (uevent.action, uevent.devpath_old()) {
             (Action::Remove, _) => self.tree.get(&uevent.devpath),
             (Action::Move, Some(old)) => Some(self.tree.rename(&old, &uevent.devpath, &facts)),
             _ => Some(self.tree.add(&uevent.devpath, &facts).into_device()),
+        }
+    }
+
+    /// True when the tree has a device of another number, or index, under the event's path.
+    fn is_anothers(&self, uevent: &Uevent) -> bool {
+        let is_number = |id: &DeviceId| matches!(id, DeviceId::Node(_) | DeviceId::Net(_));
+        let there = self.tree.get(&uevent.devpath).and_then(|device| device.id()).filter(is_number);
+        let id = uevent.device_id();
+        there.is_some_and(|there| is_number(&id) && there != id)
+    }
+
+    /// The id of a device without number or index before its `move`: its record goes with it.
+    fn id_before(&self, uevent: &Uevent) -> Option<DeviceId> {
+        let old = uevent.devpath_old().filter(|_| uevent.action == Action::Move)?;
+        self.tree.get(&old)?.id().filter(|id| matches!(id, DeviceId::Named { .. }))
+    }
+
+    /// Ends the names and records of these devices and of all that the tree has below them: what is below has gone with
+    /// what is above, and if its own event was lost nobody else does it.
+    fn forget_all(&self, mut gone: Vec<Device>) {
+        while let Some(device) = gone.pop() {
+            gone.extend(self.tree.children(&device));
+            let own = device.id().filter(|id| self.tree.by_id(id).is_some_and(|now| now.same_as(&device)));
+            if let Some(id) = own {
+                self.forget(&id).iter().for_each(report::link);
+            }
         }
     }
 
@@ -405,11 +483,17 @@ impl Engine {
         if reused {
             return Vec::new();
         }
+        let reports = self.forget(id);
+        reports.iter().for_each(report::link);
+        reports
+    }
+
+    /// Names, record and memory of a device end.
+    fn forget(&self, id: &DeviceId) -> Vec<LinkReport> {
         let reports = self.names.release_all(id);
         self.delete_record(id);
         self.memory.forget(id);
         self.origins.forget(id);
-        reports.iter().for_each(report::link);
         reports
     }
 
