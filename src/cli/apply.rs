@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     for diagnostic in &loaded.diagnostics {
         let _nobody_reads = writeln!(std::io::stderr(), "{}", diag::render(diagnostic, false));
     }
-    let handled = engine.handle(&Compiled::new(&loaded.files), &uevent);
+    let handled = engine.handle(&Compiled::new(&loaded.files), &uevent).ok_or_else(gone)?;
     show(&handled, context, out)?;
     Ok(if handled.links.iter().all(is_well) { Exit::Ok } else { Exit::No })
 }

@@ -13,7 +13,6 @@ use super::control::Broadcast;
 use super::control::protocol::Mode;
 use super::counters::Counters;
 use super::engine::{Engine, Reach};
-use super::start::Arrivals;
 use super::watch::Watches;
 use super::work::Work;
 use super::workers::Workers;
@@ -21,6 +20,7 @@ use crate::builtin;
 use crate::config;
 use crate::decide::Plan;
 use crate::diag::{self, Diagnostic, Severity};
+use crate::ids::Action;
 use crate::log;
 use crate::rules::compile::Compiled;
 use crate::rules::load::{self, Loaded, Refused};
@@ -44,7 +44,6 @@ pub(super) struct Core {
     pub(super) worker_count: usize,
     pub(super) counters: Arc<Counters>,
     pub(super) broadcast: Arc<Broadcast>,
-    pub(super) arrivals: Arc<Arrivals>,
     pub(super) wake: Arc<EventFd>,
     pub(super) mode: Mode,
     pub(super) rule_dirs: Vec<PathBuf>,
@@ -131,7 +130,8 @@ impl Core {
             return;
         }
         let path = self.engine.site().roots.dev.join(super::view::path(&node.name));
-        if plan.watch.as_ref().is_some_and(|watch| watch.value) {
+        let there = plan.event.action != Action::Remove;
+        if there && plan.watch.as_ref().is_some_and(|watch| watch.value) {
             if let Err(error) = watches.add(&path, &plan.event.devpath) {
                 tracing::warn!(%error, "writers of {} are not noticed", path.display());
             }

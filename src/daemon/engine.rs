@@ -19,8 +19,7 @@ use crate::decide::{
     decide, kept,
 };
 use crate::device::{Device, Facts, Source, Tree};
-use crate::ids::{Action, DeviceId, LinkName};
-use crate::properties::Properties;
+use crate::ids::{Action, DevPath, DeviceId, LinkName};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{Target, Write};
@@ -62,15 +61,6 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
-}
-
-/// A device that was there at the start.
-#[derive(Debug)]
-pub struct Present {
-    /// The device.
-    pub device: Device,
-    /// Its `uevent` file, so that it is not read twice.
-    pub properties: Properties,
 }
 
 /// What became of one event.
@@ -158,11 +148,8 @@ impl Engine {
 
     /// Fills the tree and takes over the names and records of a former run: who held a name keeps it, and what belongs
     /// to devices that are no longer there is removed. To be called before the first event; all devices, parents first.
-    pub fn take_over(&self) -> Result<Vec<Present>, DaemonError> {
-        let mut devices = Vec::new();
-        self.tree.walk_with(|device, properties| {
-            devices.push(Present { device: device.clone(), properties });
-        });
+    pub fn take_over(&self) -> Result<Vec<Device>, DaemonError> {
+        let devices = self.tree.walk();
         self.adopt()?;
         Ok(devices)
     }
@@ -201,16 +188,37 @@ impl Engine {
         self.names.finish_adoption().reports.iter().for_each(report::link);
     }
 
-    /// Carries one event through: tree, decision, interface, node, names, record, programs.
-    pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
-        self.carry_through(rules, uevent, |_| true)
+    /// True when sysfs has the device's directory.
+    pub(super) fn is_in_sysfs(&self, path: &DevPath) -> bool {
+        self.site.roots.sys.join(super::view::path(path.relative())).exists()
+    }
+
+    /// Carries one event through: tree, decision, interface, node, names, record, programs. `None`: what was decided is
+    /// not `wanted` any more, and was not carried out.
+    pub(super) fn handle_if(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
+        self.carry_through(rules, uevent, |_| true, wanted)
+    }
+
+    /// [`Engine::handle_if`] in any case.
+    pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
+        self.handle_if(rules, uevent, || true)
     }
 
     /// The same for a device that was there when the daemon started: what a former run has finished with, programs
     /// included, does not have its programs run once more.
-    pub(super) fn resume(&self, rules: &Compiled, uevent: &Uevent) -> Handled {
+    pub(super) fn resume(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
         let finished = |old: &Record| old.init_usec.is_some() && old.properties.get(PROCESSING).is_none();
-        self.carry_through(rules, uevent, |old| !old.is_some_and(finished))
+        self.carry_through(rules, uevent, |old| !old.is_some_and(finished), wanted)
     }
 
     fn carry_through(
@@ -218,18 +226,44 @@ impl Engine {
         rules: &Compiled,
         uevent: &Uevent,
         runs: impl FnOnce(Option<&Record>) -> bool,
-    ) -> Handled {
-        let device = self.enter(uevent);
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
         let id = uevent.device_id();
-        let kept = kept(&self.records, &id);
-        let event = Event { uevent, device: device.as_ref(), record: kept.record() };
+        let before = self.id_before(uevent).filter(|before| *before != id);
+        let device = self.enter(uevent);
+        let old = kept(&self.records, before.as_ref().unwrap_or(&id));
+        let handled = self.carry_with(rules, uevent, device, old, runs, wanted);
+        if let Some(before) = before.filter(|_| handled.is_some()) {
+            self.forget(&before).iter().for_each(report::link);
+        }
+        handled
+    }
+
+    fn carry_with(
+        &self,
+        rules: &Compiled,
+        uevent: &Uevent,
+        device: Option<Device>,
+        old: Kept,
+        runs: impl FnOnce(Option<&Record>) -> bool,
+        wanted: impl Fn() -> bool,
+    ) -> Option<Handled> {
+        let id = uevent.device_id();
+        let event = Event { uevent, device: device.as_ref(), record: old.record() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
         match self.site.reach {
-            Reach::LinkDir => self.carry(rules, &event, &kept, runs, Unwriting::new(&asking, &self.numbers)),
-            Reach::Companion | Reach::Everything => {
-                self.carry(rules, &event, &kept, runs, Live { programs: &asking, numbers: &self.numbers })
+            Reach::LinkDir => {
+                self.carry(rules, &event, &old, runs, wanted, Unwriting::new(&asking, &self.numbers))
             }
+            Reach::Companion | Reach::Everything => self.carry(
+                rules,
+                &event,
+                &old,
+                runs,
+                wanted,
+                Live { programs: &asking, numbers: &self.numbers },
+            ),
         }
     }
 
@@ -239,12 +273,16 @@ impl Engine {
         event: &Event<'_>,
         kept: &Kept,
         runs: impl FnOnce(Option<&Record>) -> bool,
+        wanted: impl Fn() -> bool,
         effects: E,
-    ) -> Handled {
+    ) -> Option<Handled> {
         let (uevent, old, id) = (event.uevent, event.record, event.uevent.device_id());
         let deadline = self.deadline();
         let mut host = EventHost::new(self.surroundings(), event, deadline, effects);
         let plan = decide(rules, event, &self.site.roots, &mut host, &mut Unobserved);
+        if !wanted() {
+            return None;
+        }
         report::decided(&plan);
         let runs = !plan.run.is_empty() && runs(old);
         let links = if uevent.action == Action::Remove {
@@ -263,11 +301,12 @@ impl Engine {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
         if uevent.action == Action::Remove {
+            self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());
             self.tree.remove(&uevent.devpath);
-        } else if runs {
+        } else if runs && wanted() {
             self.write_record(&id, &self.new_record(&plan, old));
         }
-        Handled { plan, links }
+        Some(Handled { plan, links })
     }
 
     /// What other rules would make of a device that is there: programs that were asked before are not run again, and
@@ -364,10 +403,41 @@ impl Engine {
             devnum: uevent.devnum(),
             ifindex: uevent.ifindex(),
         };
+        if uevent.action != Action::Remove && self.is_anothers(uevent) {
+            // its removal was lost: whoever comes under a path is a new device
+            self.forget_all(self.tree.get(&uevent.devpath).into_iter().collect());
+            self.tree.remove(&uevent.devpath);
+        }
         match (uevent.action, uevent.devpath_old()) {
             (Action::Remove, _) => self.tree.get(&uevent.devpath),
             (Action::Move, Some(old)) => Some(self.tree.rename(&old, &uevent.devpath, &facts)),
             _ => Some(self.tree.add(&uevent.devpath, &facts).into_device()),
+        }
+    }
+
+    /// True when the tree has a device of another number, or index, under the event's path.
+    fn is_anothers(&self, uevent: &Uevent) -> bool {
+        let is_number = |id: &DeviceId| matches!(id, DeviceId::Node(_) | DeviceId::Net(_));
+        let there = self.tree.get(&uevent.devpath).and_then(|device| device.id()).filter(is_number);
+        let id = uevent.device_id();
+        there.is_some_and(|there| is_number(&id) && there != id)
+    }
+
+    /// The id of a device without number or index before its `move`: its record goes with it.
+    fn id_before(&self, uevent: &Uevent) -> Option<DeviceId> {
+        let old = uevent.devpath_old().filter(|_| uevent.action == Action::Move)?;
+        self.tree.get(&old)?.id().filter(|id| matches!(id, DeviceId::Named { .. }))
+    }
+
+    /// Ends the names and records of these devices and of all that the tree has below them: what is below has gone with
+    /// what is above, and if its own event was lost nobody else does it.
+    fn forget_all(&self, mut gone: Vec<Device>) {
+        while let Some(device) = gone.pop() {
+            gone.extend(self.tree.children(&device));
+            let own = device.id().filter(|id| self.tree.by_id(id).is_some_and(|now| now.same_as(&device)));
+            if let Some(id) = own {
+                self.forget(&id).iter().for_each(report::link);
+            }
         }
     }
 
@@ -419,11 +489,17 @@ impl Engine {
         if reused {
             return Vec::new();
         }
+        let reports = self.forget(id);
+        reports.iter().for_each(report::link);
+        reports
+    }
+
+    /// Names, record and memory of a device end.
+    fn forget(&self, id: &DeviceId) -> Vec<LinkReport> {
         let reports = self.names.release_all(id);
         self.delete_record(id);
         self.memory.forget(id);
         self.origins.forget(id);
-        reports.iter().for_each(report::link);
         reports
     }
 

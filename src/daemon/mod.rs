@@ -10,6 +10,7 @@ mod counters;
 mod engine;
 mod job;
 pub mod mode;
+mod news;
 mod origins;
 mod programs;
 mod reader;
@@ -27,6 +28,7 @@ mod work;
 mod workers;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +40,7 @@ use self::commands::Service;
 use self::control::protocol::{Difference, Mode};
 use self::control::{Broadcast, Server, socket_path};
 use self::core::{Core, RulesInForce};
-pub use self::engine::{Engine, Handled, Present, Reach, Site};
+pub use self::engine::{Engine, Handled, Reach, Site};
 use self::job::Token;
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
@@ -118,6 +120,8 @@ enum Message {
     Failed(&'static str),
 }
 
+/// How long the end waits for events that are being handled.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 /// The main loop looks after its workers at least so often.
 const TICK: Duration = Duration::from_secs(1);
 /// A missing number is only a hint: it leads to a comparison at most this often.
@@ -144,18 +148,41 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let watch = watch_rules(&core);
     let starting = Arc::clone(&core);
     let start = move || {
-        let started = start_up(&starting, socket, before);
-        let _ending = starting.main.send(Message::Started(started));
+        or_fail(&starting.main, "the start panicked", || {
+            let started = start_up(&starting, socket, before);
+            let _ending = starting.main.send(Message::Started(started));
+        });
     };
     let thread = std::thread::Builder::new().name("start".into()).spawn(start);
-    let ended = match thread {
+    let ended = match &thread {
         Ok(_) => main_loop(&core, &messages, watch),
-        Err(error) => Err(DaemonError::Start("the start", error)),
+        Err(_) => Ok(()),
     };
     systemd::stopping();
     core.work.stop();
+    // what is half done would be left half done; programs may run on
+    let end = Instant::now() + END_PATIENCE;
+    let left = core.work.wait_for_workers(END_PATIENCE);
+    if left > 0 {
+        tracing::warn!("{left} events are not finished: the next start takes them up again");
+    }
     drop(server);
+    wait_for_start(&thread.map_err(|error| DaemonError::Start("the start", error))?, end);
     ended
+}
+
+/// Waits until the start is over, at most until `end`.
+fn wait_for_start(start: &std::thread::JoinHandle<()>, end: Instant) {
+    while !start.is_finished() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs what the daemon can't go on without: a panic there ends the daemon, so that it is started again.
+fn or_fail(main: &Sender<Message>, what: &'static str, work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        let _ending = main.send(Message::Failed(what));
+    }
 }
 
 fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Result<Core, DaemonError> {
@@ -168,7 +195,6 @@ fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Res
         worker_count: settings.workers,
         counters: Arc::default(),
         broadcast: Arc::new(Broadcast::new()),
-        arrivals: Arc::default(),
         wake: reader::wake_fd().map_err(|e| DaemonError::Start("the reader", e))?,
         mode: settings.mode,
         rule_dirs: settings.rule_dirs,
@@ -190,12 +216,16 @@ fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<()
     let first = self::core::first(&core.rule_dirs, core.engine.accounts());
     first.complain();
     core.rules.replace(first);
-    core.arrivals.begin();
+    // what the kernel says from here on is newer than what the walk finds
+    let news = core.work.listen();
     let devices = core.engine.take_over()?;
     start_reader(core, socket, before)?;
-    Workers::start(core, core.worker_count).map_err(|e| DaemonError::Start("the workers", e))?;
-    start::evaluate_all(core.engine.tree(), devices, &core.arrivals, &core.work);
-    core.arrivals.end();
+    Workers::start(core).map_err(|e| DaemonError::Start("the workers", e))?;
+    start::evaluate_all(core.engine.tree(), &devices, &news, &core.work);
+    drop(devices);
+    if core.work.stopping() {
+        return Ok(());
+    }
     core.engine.finish_take_over();
     core.ready.store(true, Ordering::Release);
     Ok(())
@@ -214,14 +244,15 @@ fn start_reader(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Resul
         wake: Arc::clone(&core.wake),
         before,
         work: Arc::clone(&core.work),
-        arrivals: Arc::clone(&core.arrivals),
         counters: Arc::clone(&core.counters),
         broadcast: Arc::clone(&core.broadcast),
         known: Box::new(move |uevent| known.engine.knows(uevent)),
         proc: core.engine.site().roots.proc.clone(),
         main: core.main.clone(),
     };
-    let thread = std::thread::Builder::new().name("uevents".into()).spawn(move || reader.run());
+    let main = core.main.clone();
+    let run = move || or_fail(&main, "the reader of uevents panicked", || reader.run());
+    let thread = std::thread::Builder::new().name("uevents".into()).spawn(run);
     thread.map(drop).map_err(|e| DaemonError::Start("the reader", e))
 }
 
@@ -243,7 +274,7 @@ fn main_loop(
     let reloads = turns::start("reload", move |asked| reload_for(&shared, asked)).map_err(failed)?;
     let shared = Arc::clone(core);
     let resyncs = turns::start("resync", move |asked| resync_for(&shared, asked)).map_err(failed)?;
-    let mut last_gap = None;
+    let (mut gap, mut last_gap) = (false, None);
     let tick = systemd::watchdog_interval().map_or(TICK, |interval| interval.min(TICK));
     loop {
         systemd::alive();
@@ -262,17 +293,17 @@ fn main_loop(
                 reloads.ask(None);
             }
             Ok(Message::Resync(why, token)) => resyncs.ask((why, token)),
-            Ok(Message::Gap) => {
-                let now = Instant::now();
-                if last_gap.is_none_or(|last| now - last >= GAP_PAUSE) {
-                    last_gap = Some(now);
-                    resyncs.ask(("sequence numbers are missing", core.work.resync_wanted()));
-                }
-            }
+            Ok(Message::Gap) => gap = true,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(DaemonError::Failed("the main loop lost its sources"));
             }
+        }
+        // one that came too soon after another is looked at later, not never
+        let now = Instant::now();
+        if gap && last_gap.is_none_or(|last| now - last >= GAP_PAUSE) {
+            (gap, last_gap) = (false, Some(now));
+            resyncs.ask(("sequence numbers are missing", core.work.resync_wanted()));
         }
         Workers::look_after(core);
     }

@@ -14,7 +14,6 @@ use nix::sys::eventfd::EventFd;
 
 use super::counters::Counters;
 use super::job::Job;
-use super::start::Arrivals;
 use super::work::Work;
 use super::{Message, control::Broadcast, view};
 use crate::ids::SeqNum;
@@ -31,7 +30,6 @@ pub(super) struct Reader {
     /// Events up to this number happened before the walk, which sees what they did.
     pub(super) before: SeqNum,
     pub(super) work: Arc<Work>,
-    pub(super) arrivals: Arc<Arrivals>,
     pub(super) counters: Arc<Counters>,
     pub(super) broadcast: Arc<Broadcast>,
     /// Whether anything of an event's device is there from before.
@@ -118,7 +116,6 @@ impl Reader {
             return;
         }
         self.broadcast.publish(super::control::protocol::EventSource::Kernel, || view::kernel_event(&uevent));
-        self.arrivals.note(&uevent);
         match self.work.push(Job::of_kernel(uevent), |job| (self.known)(&job.uevent)) {
             Pushed::Queued => {}
             Pushed::Coalesced => self.counters.coalesced.count(),

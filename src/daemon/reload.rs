@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::decide::{Change, Plan, difference};
 use crate::device::Device;
 use crate::diag;
+use crate::ids::Action;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{Target, Write};
 use crate::uevent::Uevent;
@@ -61,6 +62,8 @@ pub(super) fn reload(core: &Core) -> Reply {
     let shown = InForce { loaded: new.loaded.clone(), refused: new.refused.clone() };
     let before = core.rules.compiled();
     let compiled = core.rules.replace(new);
+    // what is under way goes by the rules before, and its result may come after the look at its device
+    let under_way = core.work.running();
     let devices = core.engine.tree().devices();
     let affected = affected(core, (&before, &compiled), &devices);
     let reply = reply(true, devices.len(), &shown, &affected);
@@ -70,8 +73,11 @@ pub(super) fn reload(core: &Core) -> Reply {
         writes.iter().for_each(|write| core.engine.write(write));
         // a kernel event that waits will see the new rules by itself
         if !core.work.concerns(&uevent.devpath) {
-            let _always_taken = core.work.push(Job::of_batch(uevent, Cause::Rules, &batch), |_| true);
+            core.work.push_own(Job::of_batch(uevent, Cause::Rules, &batch), usize::MAX, None);
         }
+    }
+    for uevent in under_way.into_iter().filter(|uevent| uevent.action != Action::Remove) {
+        core.work.push_own(Job::of_batch(uevent, Cause::Rules, &batch), usize::MAX, None);
     }
     core.work.wait_for_batch(&batch);
     tracing::info!("rules read: {} in force, {count} devices changed", compiled.len());

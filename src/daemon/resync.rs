@@ -2,9 +2,11 @@
 //! queue. Never changes the tree itself.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::core::Core;
 use super::job::{Cause, Job, Token};
+use super::news::News;
 use super::start::uevent_of;
 use crate::decide::difference;
 use crate::device::{Device, Found};
@@ -20,11 +22,32 @@ pub(super) struct Resynced {
     pub(super) changed: usize,
 }
 
+/// How long a comparison waits for the events that were not lost. A worker that hangs holds up its own device only: the
+/// others are compared without it, and all once more, after twice that time, until there is nothing left to wait for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Compares and queues. Waits for the events that were not lost first: they say more than a comparison can.
 pub(super) fn resync(core: &Core, batch: &Token) -> Resynced {
-    core.work.wait_for_seqnum(core.work.seen());
+    let seen = core.work.seen();
+    let mut done = Resynced::default();
+    let mut patience = PATIENCE;
+    loop {
+        let all = core.work.wait_for_seqnum(seen, patience);
+        let found = compare(core, batch);
+        done.added += found.added;
+        done.removed += found.removed;
+        done.changed += found.changed;
+        if all || core.work.stopping() {
+            return done;
+        }
+        patience = patience.saturating_mul(2);
+    }
+}
+
+fn compare(core: &Core, batch: &Token) -> Resynced {
+    // what the kernel says from here on is newer than what is found
+    let news = core.work.listen();
     let tree = core.engine.tree();
-    let sys = &core.engine.site().roots.sys;
     let mut found = HashSet::new();
     let (mut added, mut replaced, mut present) = (Vec::new(), Vec::new(), Vec::new());
     tree.scan(|there: Found| {
@@ -36,22 +59,23 @@ pub(super) fn resync(core: &Core, batch: &Token) -> Resynced {
         }
     });
     // some devices have events and no `uevent` file (queues of interfaces): their directory says that they are there
-    let is_gone =
-        |path: &DevPath| !found.contains(path) && !sys.join(super::view::path(path.relative())).exists();
+    let is_gone = |path: &DevPath| !found.contains(path) && !core.engine.is_in_sysfs(path);
     let gone: Vec<Device> = tree.devices().into_iter().filter(|d| is_gone(&d.devpath())).collect();
 
+    let queue = |uevent: Option<Uevent>| usize::from(uevent.is_some_and(|u| queue(core, batch, &news, u)));
     let mut done = Resynced::default();
     // children leave before their parents
     for device in gone.iter().rev().chain(replaced.iter().map(|(device, _)| device)) {
-        done.removed += usize::from(queue(core, batch, removal(device)));
+        done.removed += queue(removal(device));
     }
     for there in added.into_iter().chain(replaced.into_iter().map(|(_, there)| there)) {
-        done.added += usize::from(queue(core, batch, arrival(there)));
+        done.added += queue(arrival(there));
     }
     let rules = core.rules.compiled();
     for device in present {
-        done.changed +=
-            usize::from(has_changed(core, &rules, &device) && queue(core, batch, change(core, &device)));
+        if has_changed(core, &rules, &device) {
+            done.changed += queue(uevent_of(tree, &device, Action::Change));
+        }
     }
     done
 }
@@ -65,7 +89,7 @@ fn is_another(device: &Device, there: &Found) -> bool {
 /// A `change` may be among what was lost: rules would give the device something else now.
 fn has_changed(core: &Core, rules: &crate::rules::compile::Compiled, device: &Device) -> bool {
     let Some((_, old, plan)) = core.engine.foresee(rules, device) else { return false };
-    !difference(&old, None, &plan).is_empty()
+    !difference(&old, core.engine.permissions(&plan), &plan).is_empty()
 }
 
 fn removal(device: &Device) -> Option<Uevent> {
@@ -86,17 +110,8 @@ fn arrival(there: Found) -> Option<Uevent> {
     Some(Uevent::from_facts(Action::Add, there.path, subsystem, SeqNum(0), there.properties))
 }
 
-fn change(core: &Core, device: &Device) -> Option<Uevent> {
-    uevent_of(core.engine.tree(), device, Action::Change)
-}
-
-/// Queues an event unless the kernel's own word on that device is there already. A device without a subsystem has no
-/// events: it only has to be in the tree, or not.
-fn queue(core: &Core, batch: &Token, uevent: Option<Uevent>) -> bool {
-    let Some(uevent) = uevent else { return false };
-    if core.work.concerns(&uevent.devpath) {
-        return false;
-    }
-    let _counted_by_the_reader = core.work.push(Job::of_batch(uevent, Cause::Resync, batch), |_| true);
-    true
+/// Queues an event unless the kernel's own word on that device is there already, or has come since it was looked at.
+fn queue(core: &Core, batch: &Token, news: &News, uevent: Uevent) -> bool {
+    !core.work.concerns(&uevent.devpath)
+        && core.work.push_own(Job::of_batch(uevent, Cause::Resync, batch), usize::MAX, Some(news))
 }

@@ -2,6 +2,7 @@
 //! next, together with all others that asked meanwhile.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam_channel::Sender;
 
@@ -25,7 +26,11 @@ pub(super) fn start<T: Send + 'static>(
     let (ask, asked) = crossbeam_channel::unbounded::<T>();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         while let Ok(first) = asked.recv() {
-            work(std::iter::once(first).chain(asked.try_iter()).collect());
+            let all = std::iter::once(first).chain(asked.try_iter()).collect();
+            // a panic costs who asked, not who asks next
+            if catch_unwind(AssertUnwindSafe(|| work(all))).is_err() {
+                tracing::error!("a piece of work panicked; please report the message before this one");
+            }
         }
     })?;
     Ok(Turns(ask))

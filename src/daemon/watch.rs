@@ -43,8 +43,9 @@ impl Watches {
 
     /// Watches `node` for `devpath`; a second call for the same node changes nothing.
     pub(super) fn add(&self, node: &Path, devpath: &DevPath) -> io::Result<()> {
-        let descriptor = self.inotify.add_watch(node, AddWatchFlags::IN_CLOSE_WRITE)?;
+        // locked before: the listener must not look for a watch that is not entered yet
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let descriptor = self.inotify.add_watch(node, AddWatchFlags::IN_CLOSE_WRITE)?;
         let last = watched.get(&descriptor).and_then(|w| w.last);
         watched.insert(descriptor, Watched { devpath: devpath.clone(), node: node.into(), last });
         Ok(())
@@ -75,6 +76,14 @@ impl Watches {
     }
 
     fn closed(&self, descriptor: WatchDescriptor, mask: AddWatchFlags) {
+        if mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
+            // whose writers were missed is not known: all are looked at
+            let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            let all: Vec<WatchDescriptor> = watched.keys().copied().collect();
+            drop(watched);
+            all.into_iter().for_each(|descriptor| self.closed(descriptor, AddWatchFlags::IN_CLOSE_WRITE));
+            return;
+        }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if mask.contains(AddWatchFlags::IN_IGNORED) {
             watched.remove(&descriptor);

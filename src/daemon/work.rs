@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::job::{Job, Token};
+use super::job::{Cause, Job, Token};
+use super::news::News;
 use crate::ids::{DevPath, SeqNum};
 use crate::queue::{Pushed, Queue, Ticket};
+use crate::uevent::Uevent;
 
 /// Names one handing-out of a job. A worker that comes too late with its result has one that is no longer known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +43,12 @@ struct Inner {
     /// Comparisons with sysfs that are asked for, under way, or have put events in that are not done.
     resyncs: Vec<Weak<()>>,
     waiting: Waiting,
+    /// Who looks at `/sys` and wants to know what the kernel says meanwhile.
+    listeners: Vec<Weak<News>>,
+    /// Worker threads that there are, those aside that hang and were given up; and how many there should be.
+    workers: usize,
+    workers_wanted: usize,
+    limit: usize,
     stopping: bool,
 }
 
@@ -117,6 +125,10 @@ impl Work {
             emptied: 0,
             resyncs: Vec::new(),
             waiting: Waiting::default(),
+            listeners: Vec::new(),
+            workers: 0,
+            workers_wanted: 0,
+            limit,
             stopping: false,
         };
         Self { inner: Mutex::new(inner), ready: Condvar::new(), done: Condvar::new() }
@@ -131,26 +143,57 @@ impl Work {
     pub(super) fn push(&self, job: Job, known: impl FnOnce(&Job) -> bool) -> Pushed {
         let mut inner = self.lock();
         inner.seen = inner.seen.max(job.uevent.seqnum);
+        if job.cause == Cause::Kernel {
+            inner.listeners.retain(|listener| match listener.upgrade() {
+                Some(news) => {
+                    news.note(&job.uevent);
+                    true
+                }
+                None => false,
+            });
+        }
+        self.put_in(&mut inner, job, known)
+    }
+
+    fn put_in(&self, inner: &mut Inner, job: Job, known: impl FnOnce(&Job) -> bool) -> Pushed {
         let pushed = inner.queue.push(job, known);
-        match pushed {
-            Pushed::Queued => self.call_workers(&inner),
+        // what became one with another or nothing may have held up others
+        self.call_workers(inner);
+        if pushed != Pushed::Queued {
             // with the events their tokens may be gone
-            Pushed::Coalesced | Pushed::Cancelled { .. } | Pushed::Overflow => self.done.notify_all(),
+            self.done.notify_all();
         }
         pushed
     }
 
-    /// Returns at once when fewer than `limit` jobs are unfinished, else when only half as many are: who puts jobs in
-    /// is not to be woken for each.
-    pub(super) fn wait_for_room(&self, limit: usize) {
+    /// From now on the kernel's events are noted in what is returned, as long as it is held.
+    pub(super) fn listen(&self) -> Arc<News> {
+        let news = Arc::default();
+        self.lock().listeners.push(Arc::downgrade(&news));
+        news
+    }
+
+    /// Puts in a job that the daemon has made itself: when fewer than `room` jobs are unfinished, and unless there is
+    /// news of its device. Both are looked at and the job is put in without anything coming in between. True: it is in.
+    pub(super) fn push_own(&self, job: Job, room: usize, news: Option<&News>) -> bool {
         let mut inner = self.lock();
-        if inner.queue.len() < limit {
-            return;
+        let room = room.min(inner.limit).max(1);
+        if inner.queue.len() >= room {
+            // till half of it is free: who puts jobs in is not to be woken for each
+            while inner.queue.len() > room / 2 && !inner.stopping {
+                inner.waiting.for_room = inner.waiting.for_room.max(Some(room / 2));
+                inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            }
         }
-        while inner.queue.len() > limit / 2 && !inner.stopping {
-            inner.waiting.for_room = inner.waiting.for_room.max(Some(limit / 2));
-            inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        if inner.stopping || news.is_some_and(|news| news.concerns(&job.uevent.devpath)) {
+            return false;
         }
+        self.put_in(&mut inner, job, |_| true) != Pushed::Overflow
+    }
+
+    /// True once the daemon stops.
+    pub(super) fn stopping(&self) -> bool {
+        self.lock().stopping
     }
 
     fn call_workers(&self, inner: &Inner) {
@@ -161,11 +204,12 @@ impl Work {
         }
     }
 
-    /// Waits for a job; `None` when the daemon stops.
+    /// Waits for a job; `None` when the daemon stops or has more workers than it needs: then the worker ends.
     pub(super) fn take(&self) -> Option<(RunId, Arc<Job>)> {
         let mut inner = self.lock();
         loop {
-            if inner.stopping {
+            if inner.stopping || inner.workers > inner.workers_wanted {
+                inner.workers = inner.workers.saturating_sub(1);
                 return None;
             }
             let now = Instant::now();
@@ -208,14 +252,64 @@ impl Work {
         true
     }
 
-    /// Gives up a run that hangs: its job is tried again at `not_before`.
-    pub(super) fn retry(&self, run: RunId, not_before: Instant) {
+    /// Gives up a run that hangs, and its worker with it: its job is tried again at `not_before`, or never.
+    pub(super) fn give_up(&self, run: RunId, not_before: Option<Instant>) {
         let mut inner = self.lock();
+        let Some(not_before) = not_before else {
+            drop(inner);
+            if self.finish(run) {
+                let mut inner = self.lock();
+                inner.workers = inner.workers.saturating_sub(1);
+            }
+            return;
+        };
         if let Some(Run { ticket, job, tokens, .. }) = inner.runs.remove(&run) {
+            inner.workers = inner.workers.saturating_sub(1);
             let job = Job { tokens, ..Arc::unwrap_or_clone(job) };
             inner.queue.retry(ticket, job, not_before);
             self.ready.notify_all();
         }
+    }
+
+    /// True as long as a run has not been given up.
+    pub(super) fn is_current(&self, run: RunId) -> bool {
+        self.lock().runs.contains_key(&run)
+    }
+
+    /// How many workers have to be started so that there are `base` and, for each that has been busy with one job for
+    /// `slow`, two more, at most `extra`. They count as started; see [`Work::not_started`].
+    pub(super) fn staff(&self, base: usize, slow: Duration, extra: usize) -> usize {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        let busy = inner.runs.values().filter(|run| now - run.since >= slow).count();
+        inner.workers_wanted = base.saturating_add(busy.saturating_mul(2).min(extra));
+        if inner.workers > inner.workers_wanted {
+            self.ready.notify_all();
+        }
+        let missing = inner.workers_wanted.saturating_sub(inner.workers);
+        inner.workers += missing;
+        missing
+    }
+
+    /// So many workers could not be started.
+    pub(super) fn not_started(&self, workers: usize) {
+        let mut inner = self.lock();
+        inner.workers = inner.workers.saturating_sub(workers);
+    }
+
+    /// The events that workers are at.
+    pub(super) fn running(&self) -> Vec<Uevent> {
+        self.lock().runs.values().map(|run| run.job.uevent.clone()).collect()
+    }
+
+    /// After [`Work::stop`]: waits until no worker is at an event, at most `patience`. How many are left.
+    pub(super) fn wait_for_workers(&self, patience: Duration) -> usize {
+        let mut inner = self.lock();
+        inner.waiting.for_news += 1;
+        let waited = self.done.wait_timeout_while(inner, patience, |inner| !inner.runs.is_empty());
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        inner.waiting.for_news -= 1;
+        inner.runs.len()
     }
 
     /// Jobs that have been worked on for longer than `limit`, each reported once; and those beyond `end`, each time.
@@ -313,14 +407,16 @@ impl Work {
         inner.waiting.for_news -= 1;
     }
 
-    /// Waits until everything up to `seqnum` is done (resyncs aside); returns early when the daemon stops.
-    pub(super) fn wait_for_seqnum(&self, seqnum: SeqNum) {
+    /// Waits until everything up to `seqnum` is done (resyncs aside), at most `patience`: true if it is. Returns early
+    /// when the daemon stops.
+    pub(super) fn wait_for_seqnum(&self, seqnum: SeqNum, patience: Duration) -> bool {
         let mut inner = self.lock();
         inner.waiting.for_numbers.push(seqnum);
-        while !inner.queue.is_done(seqnum) && !inner.stopping {
-            inner = self.done.wait(inner).unwrap_or_else(PoisonError::into_inner);
-        }
+        let unfinished = |inner: &mut Inner| !inner.queue.is_done(seqnum) && !inner.stopping;
+        let waited = self.done.wait_timeout_while(inner, patience, unfinished);
+        let (mut inner, _) = waited.unwrap_or_else(PoisonError::into_inner);
         inner.waiting.no_longer(seqnum);
+        inner.queue.is_done(seqnum)
     }
 
     /// Ends all waiting; nothing is handed out any more.

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::job::{Cause, Job};
+use super::work::RunId;
 use super::{report, view};
 use crate::daemon::control::protocol::EventSource;
+use crate::ids::Action;
 
 /// So often a device is tried again whose worker hung.
 const ATTEMPTS: u32 = 3;
@@ -25,9 +27,9 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` workers.
-    pub(super) fn start(core: &Arc<Core>, count: usize) -> std::io::Result<()> {
-        (0..count).try_for_each(|_| Self::start_one(core))
+    /// Starts the workers that there always are.
+    pub(super) fn start(core: &Arc<Core>) -> std::io::Result<()> {
+        (0..core.work.staff(core.worker_count, SLOW, EXTRA)).try_for_each(|_| Self::start_one(core))
     }
 
     fn start_one(core: &Arc<Core>) -> std::io::Result<()> {
@@ -50,18 +52,33 @@ impl Workers {
             if late.earlier_attempts < ATTEMPTS {
                 let wait = BACK_OFF * 2_u32.saturating_pow(late.earlier_attempts);
                 tracing::error!(DEVPATH = %devpath, "a worker hangs: tried again in {} s", wait.as_secs());
-                core.work.retry(late.run, Instant::now() + wait);
+                core.work.give_up(late.run, Some(Instant::now() + wait));
             } else {
                 tracing::error!(DEVPATH = %devpath, "workers hang on this device again and again: given up until its next event");
-                core.work.finish(late.run);
+                core.work.give_up(late.run, None);
             }
+        }
+        Self::reinforce(core);
+    }
+
+    /// Others take the place of workers that are busy with one event for long: programs that never end hold up their own
+    /// devices and nobody else's.
+    fn reinforce(core: &Arc<Core>) {
+        let missing = core.work.staff(core.worker_count, SLOW, EXTRA);
+        for started in 0..missing {
             if let Err(error) = Self::start_one(core) {
-                tracing::error!(%error, "no thread in the place of the one that hangs");
+                tracing::error!(%error, "no thread for another worker");
+                core.work.not_started(missing - started);
+                return;
             }
         }
     }
 }
 
+/// A worker that is at one event for so long has others take its place.
+const SLOW: Duration = Duration::from_secs(1);
+/// At most so many more workers than configured.
+const EXTRA: usize = 64;
 /// What an event has beyond the time of its programs before its worker counts as hanging.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -69,7 +86,7 @@ fn work(core: &Core) {
     while let Some((run, job)) = core.work.take() {
         let _fields = report::span(&job.uevent).entered();
         // nothing that was half done is relied on afterwards: locks are recovered, and the next event looks anew
-        match catch_unwind(AssertUnwindSafe(|| carry_through(core, &job))) {
+        match catch_unwind(AssertUnwindSafe(|| carry_through(core, &job, run))) {
             Ok(()) => core.counters.handled.count(),
             Err(_) => {
                 core.counters.failed.count();
@@ -85,12 +102,18 @@ fn work(core: &Core) {
     }
 }
 
-fn carry_through(core: &Core, job: &Job) {
-    let rules = core.rules.compiled();
+fn carry_through(core: &Core, job: &Job, run: RunId) {
+    let (rules, uevent) = (core.rules.compiled(), &job.uevent);
+    let own = matches!(job.cause, Cause::Start | Cause::Resync);
+    if own && uevent.action != Action::Remove && !core.engine.is_in_sysfs(&uevent.devpath) {
+        // it went after it was found; the kernel says so too
+        return;
+    }
+    let wanted = || core.work.is_current(run);
     let handled = match job.cause {
-        Cause::Rules => core.engine.reapply(&rules, &job.uevent),
-        Cause::Start => Some(core.engine.resume(&rules, &job.uevent)),
-        Cause::Kernel | Cause::Resync => Some(core.engine.handle(&rules, &job.uevent)),
+        Cause::Rules => core.engine.reapply(&rules, uevent),
+        Cause::Start => core.engine.resume(&rules, uevent, wanted),
+        Cause::Kernel | Cause::Resync => core.engine.handle_if(&rules, uevent, wanted),
     };
     let Some(handled) = handled else { return };
     core.keep_watch(&handled.plan);

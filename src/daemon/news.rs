@@ -1,0 +1,63 @@
+//! Owns what the kernel says while the daemon looks at `/sys` by itself: of a device that came, went or got another path
+//! meanwhile, the look may have seen either state, and the kernel's event is the one that counts.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::ids::{Action, DevPath};
+use crate::uevent::Uevent;
+
+/// Devices that the kernel has spoken of since this was made.
+#[derive(Debug, Default)]
+pub(super) struct News(Mutex<HashSet<DevPath>>);
+
+impl News {
+    /// Notes an event of the kernel's.
+    pub(super) fn note(&self, uevent: &Uevent) {
+        if uevent.is_synthetic() || !matches!(uevent.action, Action::Add | Action::Remove | Action::Move) {
+            return;
+        }
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.insert(uevent.devpath.clone());
+        noted.extend(uevent.devpath_old());
+    }
+
+    /// True when the device at `path`, or one above it, came, went or moved. A device below one that moved or went is not
+    /// where it was seen.
+    pub(super) fn concerns(&self, path: &DevPath) -> bool {
+        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.is_empty() {
+            return false;
+        }
+        std::iter::successors(Some(path.clone()), DevPath::parent).any(|path| noted.contains(&path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> DevPath {
+        DevPath::new(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_the_kernel_spoke_of_and_what_is_below() {
+        let event = |action: &str, devpath: &str, more: &str| {
+            let text = format!(
+                "{action}@{devpath}\0ACTION={action}\0DEVPATH={devpath}\0SUBSYSTEM=x\0SEQNUM=1\0{more}"
+            );
+            Uevent::parse(text.as_bytes()).unwrap().uevent
+        };
+        let news = News::default();
+        assert!(!news.concerns(&path("/devices/a")));
+        news.note(&event("add", "/devices/a", ""));
+        news.note(&event("change", "/devices/b", ""));
+        news.note(&event("add", "/devices/c", "SYNTH_UUID=0\0"));
+        news.note(&event("move", "/devices/new", "DEVPATH_OLD=/devices/old\0"));
+        let concerned = ["/devices/a", "/devices/a/x/y", "/devices/old", "/devices/old/q", "/devices/new"];
+        let others = ["/devices", "/devices/ab", "/devices/b", "/devices/c"];
+        assert_eq!(concerned.map(|p| news.concerns(&path(p))), [true; 5]);
+        assert_eq!(others.map(|p| news.concerns(&path(p))), [false; 4]);
+    }
+}
