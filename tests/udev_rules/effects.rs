@@ -404,6 +404,7 @@ pub(crate) const NEWER: &[(Device, &str, &str)] = &[
     (Partition, "IMPORT{cmdline}=\"quiet\", ENV{@}=\"$env{quiet}\"", "1"),
     (Partition, "IMPORT{cmdline}=\"name\", ENV{@}=\"$env{name}\"", "value"),
     (Partition, "IMPORT{parent}=\"ID_*\", ENV{@}=\"$env{ID_A}$env{ID_B}$env{OTHER}\"", "ab"),
+    (Partition, "ENV{b@}=\"ID\"\nIMPORT{parent}=\"$env{b@}_*\", ENV{@}=\"$env{ID_A}$env{OTHER}\"", "a"),
     (Partition, "ENV{a b}=\"1\", ENV{@}=\"1\"", "1"),
     (Partition, "TAG+=\"\", ENV{@}=\"1\"", "1"),
     (Partition, "TAGS==\"of_disk\", ENV{@}=\"$id\"", "loop777"),
