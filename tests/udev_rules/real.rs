@@ -61,7 +61,13 @@ fn missing() -> Option<&'static str> {
         let mut command = Command::new(program);
         command.arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
     };
-    if needs.iter().all(there) { None } else { Some("needs udevadm, unshare, ip and addpart") }
+    if !needs.iter().all(there) {
+        return Some("needs udevadm, unshare, ip and addpart");
+    }
+    let version = Command::new("udevadm").arg("--version").output().unwrap().stdout;
+    let version: u32 = String::from_utf8_lossy(&version).split_whitespace().next()?.parse().ok()?;
+    // Later ones show their result in another form.
+    (!(252..=256).contains(&version)).then_some("needs the udevadm of systemd 252 to 256")
 }
 
 /// What `udevadm test` says.
@@ -113,6 +119,20 @@ const NOT_ASKED: &[&str] = &[
     "CONST",
     "NAME",
     "kmod",
+    // a builtin of any name, and the contrary of what it says
+    "{builtin}+=\"\"",
+    "{builtin}=\"\"",
+    "{builtin}==\"\"",
+    "{builtin} == \"\"",
+    "{builtin}!=\"\"",
+    "{builtin}:=\"\"",
+    "IMPORT{parent}",
+    // a newline in a property
+    "e\"a\\n",
+    // it takes names with white space, and tags of other bytes; of an empty one it dies
+    "ENV{%k x}",
+    "ENV{a b}",
+    "TAG",
     // no line of a file that people write
     "\0",
 ];
@@ -143,7 +163,9 @@ fn udev_takes_the_same_texts() {
     }
     let all: String = cases.iter().map(|(text, _)| text.as_str()).collect();
     let ours = Facts::of(&machine.plan(Device::Partition, Action::Add, &all));
-    let theirs = facts(&ask(dir.path(), Device::Partition, &all));
+    let said = ask(dir.path(), Device::Partition, &all);
+    assert!(!said.contains("Failed to apply udev rules"), "one text ended the event:\n{said}");
+    let theirs = facts(&said);
     let took = cases.iter().filter(|(_, name)| !theirs.about(name).is_empty()).count();
     assert!(
         took > 100 && took < cases.len() - 100,
