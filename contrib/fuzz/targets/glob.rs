@@ -33,8 +33,8 @@ pub fn check(data: &[u8]) {
 }
 
 fn offset(error: &nameplate::text::GlobError) -> usize {
-    use nameplate::text::GlobError::{Backwards, Trailing, Unclosed};
-    let (Unclosed(at) | Backwards(at) | Trailing(at)) = error;
+    use nameplate::text::GlobError::{Backwards, Set, Trailing, Unclosed};
+    let (Unclosed(at) | Backwards(at) | Set(at) | Trailing(at)) = error;
     *at
 }
 

@@ -79,11 +79,11 @@ impl<'a> Lines<'a> {
     pub fn place(&self, line: &Line, range: &Range<usize>) -> Place {
         let start = line.piece(range.start);
         let end = line.piece(range.end.saturating_sub(1).max(range.start));
-        let from = self.shown(start, range.start);
-        let to = self.shown(end, range.end).max(from);
-        let before = self.file.text.get(start.line.shown..from).unwrap_or_default();
+        // What is odd may be one byte of a character: the whole of it is shown.
+        let span = self.file.characters(self.shown(start, range.start)..self.shown(end, range.end));
+        let before = self.file.text.get(start.line.shown..span.start).unwrap_or_default();
         let column = u32::try_from(before.chars().count() + 1).unwrap_or(u32::MAX);
-        Place { file: Arc::clone(self.file), line: start.line.number, column, span: from..to }
+        Place { file: Arc::clone(self.file), line: start.line.number, column, span }
     }
 
     /// The offset in the file's text of an offset in a piece.
