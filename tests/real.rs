@@ -5,6 +5,8 @@
 
 mod common;
 
+#[path = "real/chaos.rs"]
+mod chaos;
 #[path = "real/claims.rs"]
 mod claims;
 #[path = "real/crash.rs"]
@@ -13,10 +15,16 @@ mod crash;
 mod hotplug;
 #[path = "real/live_rules.rs"]
 mod live_rules;
+#[path = "real/nonsense.rs"]
+mod nonsense;
 #[path = "real/ordinary_user.rs"]
 mod ordinary_user;
 #[path = "real/overrun.rs"]
 mod overrun;
+#[path = "real/programs.rs"]
+mod programs;
+#[path = "real/sabotage.rs"]
+mod sabotage;
 #[path = "real/start.rs"]
 mod start;
 

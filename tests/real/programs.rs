@@ -1,0 +1,138 @@
+//! Programs of rules that misbehave, and the order of events of one device.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::daemon::{World, eventually};
+use crate::devices::Loops;
+use crate::{loop_links, loop_rule, need_devices};
+
+/// Processes that programs left running, ended when dropped.
+struct Left(Vec<PathBuf>);
+
+impl Left {
+    fn pids(&self) -> Vec<Pid> {
+        let texts = self.0.iter().filter_map(|file| fs::read_to_string(file).ok());
+        texts.filter_map(|text| text.trim().parse().ok()).map(Pid::from_raw).collect()
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        for pid in self.pids() {
+            let _gone = kill(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+fn lives(pid: Pid) -> bool {
+    kill(pid, None) != Err(Errno::ESRCH)
+}
+
+/// A rule that gives a loop device a link and runs a shell's script.
+fn runs(number: i32, script: &str) -> String {
+    let script = script.replace('$', "$$");
+    format!(
+        "[[rule]]\nmatch = {{ kernel = \"loop{number}\", action = \"add\" }}\nlink = \"ran/$kernel\"\n\
+         run = [[\"/bin/sh\", \"-c\", '''{script}''']]\n"
+    )
+}
+
+#[test]
+fn programs_that_never_end_hold_up_nobody_else() {
+    need_devices!();
+    let world = World::new(&[]).config("workers = 1\nprogram_timeout = \"100s\"\n");
+    let pid_file = |n: i32| world.path(&format!("pid{n}"));
+    let left = Left((0..5).map(pid_file).collect());
+    let hanging: String = (0..5)
+        .map(|n| runs(360_000 + n, &format!("echo $$ > {}; exec sleep 1000", pid_file(n).display())))
+        .collect();
+    world.write_rule("50-test.toml", &(hanging + &loop_rule(370_000)));
+    let daemon = world.start();
+    let _hanging = Loops::add(360_000, 5);
+    let mut others = Loops::add(370_000, 5);
+    let expected = |others: std::ops::Range<i32>| -> BTreeMap<String, String> {
+        let hanging = (360_000..360_005).map(|n| (format!("ran/loop{n}"), format!("/dev/loop{n}")));
+        hanging.chain(loop_links(others)).collect()
+    };
+    eventually("the names of all", || (daemon.links() == expected(370_000..370_005)).then_some(()));
+    others.remove_rest();
+    eventually("the end of the others", || (daemon.links() == expected(0..0)).then_some(()));
+    eventually("all programs", || (left.pids().len() == 5).then_some(()));
+    assert!(left.pids().into_iter().all(lives), "they are at it still");
+    let begin = std::time::Instant::now();
+    drop(daemon.stop());
+    assert!(begin.elapsed().as_secs() < 30, "the end does not wait for programs");
+}
+
+#[test]
+fn programs_that_misbehave_cost_themselves_alone() {
+    need_devices!();
+    let world = World::new(&[]).config("event_timeout = \"60s\"\nprogram_timeout = \"1s\"\n");
+    let (done, grandchild, asleep) = (world.path("done"), world.path("grandchild"), world.path("asleep"));
+    let left = Left(vec![grandchild.clone(), asleep.clone()]);
+    let after = format!("echo $DEVNAME >> {}", done.display());
+    let rules = [
+        runs(380_000, &format!("echo $$ > {}; exec sleep 1000", asleep.display())),
+        runs(380_001, &format!("head -c 10000000 /dev/zero | tr '\\0' x; head -c 10000000 /dev/zero >&2; {after}")),
+        runs(380_002, &format!("sleep 1000 & echo $! > {}; {after}", grandchild.display())),
+        runs(380_003, "kill -9 $$"),
+        runs(380_004, &format!("kill -STOP $$; {after}")),
+        runs(380_005, &format!("trap '' TERM HUP INT; {after}; while :; do :; done")),
+        "[[rule]]\nmatch = { kernel = \"loop380006\" }\nlink = \"ran/$kernel\"\nrun = [[\"/no/such/program\"]]\n".into(),
+        runs(380_007, &after),
+    ];
+    world.write_rule("50-test.toml", &rules.concat());
+    let daemon = world.start();
+    let mut loops = Loops::add(380_000, 8);
+    daemon.settle();
+    let expected: BTreeMap<_, _> =
+        (380_000..380_008).map(|n| (format!("ran/loop{n}"), format!("/dev/loop{n}"))).collect();
+    assert_eq!(daemon.links(), expected);
+    let mut ended: Vec<String> = fs::read_to_string(&done).unwrap().lines().map(str::to_owned).collect();
+    ended.sort();
+    let came: Vec<String> = [1, 2, 5, 7].map(|n| format!("/dev/loop38000{n}")).into();
+    assert_eq!(ended, came);
+    let said = ["killed by signal 9", "can't be started", "it ran beyond the time"];
+    let log = eventually("the messages", || {
+        let log = daemon.log();
+        said.iter().all(|said| log.contains(said)).then_some(log)
+    });
+    assert_eq!(log.matches("it ran beyond the time").count(), 3, "{log}");
+    let pids = left.pids();
+    assert!(lives(pids[0]), "what a program leaves running is left alone");
+    assert!(!lives(pids[1]), "what ran too long is dead, and no zombie");
+    loops.remove_rest();
+    daemon.settle();
+    assert_eq!(daemon.links().len(), 0);
+    let status = daemon.json("status", &[]);
+    assert_eq!(status["events"]["failed"], 0, "{status}");
+}
+
+#[test]
+fn two_hundred_times_the_same_device() {
+    need_devices!();
+    let rule = loop_rule(390_000) + "[[rule]]\nmatch = { kernel = \"loop390000\" }\nrun = [[\"/bin/true\"]]\n";
+    let daemon = World::new(&[("50-test.toml", &rule)]).start();
+    for _ in 0..200 {
+        drop(Loops::add(390_000, 1));
+    }
+    daemon.settle();
+    assert_eq!(daemon.links().len(), 0);
+    let records = daemon.links_dir().join(".nameplate/data");
+    assert!(!records.join("b7:390000").exists());
+    for _ in 0..200 {
+        drop(Loops::add(390_000, 1));
+    }
+    let _last = Loops::add(390_000, 1);
+    daemon.settle();
+    assert_eq!(daemon.links(), loop_links([390_000]));
+    assert!(records.join("b7:390000").exists());
+    let status = daemon.json("status", &[]);
+    assert_eq!(status["devices"]["gone_but_held"], 0, "{status}");
+}
