@@ -110,7 +110,11 @@ fn everything_at_once_ends_as_a_fresh_daemon_would_have_it() {
     assert_eq!(records(&daemon.links_dir()), records(&fresh.links_dir()));
     let status = daemon.json("status", &[]);
     assert_eq!(status["devices"]["gone_but_held"], 0, "{status}");
-    assert_eq!((&status["queue"]["waiting"], &status["queue"]["running"]), (&0.into(), &0.into()), "{status}");
+    assert_eq!(
+        (&status["queue"]["waiting"], &status["queue"]["running"]),
+        (&0.into(), &0.into()),
+        "{status}"
+    );
     assert_eq!(status["events"]["failed"], 0, "{status}");
     assert_eq!(status["events"]["overruns"], 0, "{status}");
     assert_eq!(status["devices"]["live"], fresh.json("status", &[])["devices"]["live"], "{status}");
@@ -119,7 +123,8 @@ fn everything_at_once_ends_as_a_fresh_daemon_would_have_it() {
 #[test]
 fn a_small_queue_overflows_and_loses_nothing() {
     need_devices!();
-    let world = World::new(&[("50-test.toml", &crate::loop_rule(450_000))]).config("queue_limit = 4\nworkers = 2\n");
+    let world =
+        World::new(&[("50-test.toml", &crate::loop_rule(450_000))]).config("queue_limit = 4\nworkers = 2\n");
     let before = Loops::add(450_000, 50);
     let daemon = world.start();
     assert_eq!(daemon.links(), crate::loop_links(450_000..450_050));

@@ -117,7 +117,8 @@ fn programs_that_misbehave_cost_themselves_alone() {
 #[test]
 fn two_hundred_times_the_same_device() {
     need_devices!();
-    let rule = loop_rule(390_000) + "[[rule]]\nmatch = { kernel = \"loop390000\" }\nrun = [[\"/bin/true\"]]\n";
+    let rule =
+        loop_rule(390_000) + "[[rule]]\nmatch = { kernel = \"loop390000\" }\nrun = [[\"/bin/true\"]]\n";
     let daemon = World::new(&[("50-test.toml", &rule)]).start();
     for _ in 0..200 {
         drop(Loops::add(390_000, 1));
