@@ -254,9 +254,7 @@ impl Engine {
         self.memory.forget(&id);
         let asking = self.asking(&id);
         match self.site.reach {
-            Reach::LinkDir => {
-                self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers))
-            }
+            Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
             Reach::Companion | Reach::Everything => {
                 self.carry(rules, &event, runs, wanted, Live { programs: &asking, numbers: &self.numbers })
             }

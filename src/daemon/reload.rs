@@ -9,9 +9,9 @@ use crate::config::Config;
 use crate::decide::{Change, Plan, difference};
 use crate::device::Device;
 use crate::diag;
+use crate::ids::Action;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{Target, Write};
-use crate::ids::Action;
 use crate::uevent::Uevent;
 
 /// What new rules change for one device.
