@@ -33,6 +33,16 @@ impl SourceFile {
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
+    /// The range widened to whole characters, inside the text.
+    pub fn characters(&self, span: Range<usize>) -> Range<usize> {
+        let start = floor_boundary(&self.text, span.start);
+        let mut end = span.end.clamp(start, self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end += 1;
+        }
+        start..end
+    }
+
     /// The place of a byte range.
     pub fn place(self: &Arc<Self>, span: Range<usize>) -> Place {
         let (line, column) = self.position(span.start);

@@ -2,7 +2,7 @@
 //!
 //! The client knows only the socket of the running system, and a log is set up once in a process. So each case runs again
 //! as a child with a mount namespace of its own, an empty directory in place of /run, and a socket there that stands in for
-//! the journal. Needs root; says `skipped` otherwise.
+//! the journal. Needs root, and mounts that stay inside; says `skipped` otherwise.
 #![cfg(test)]
 #![cfg(feature = "journal")]
 
@@ -22,7 +22,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tracing::Level;
 
-/// Set in the child.
+/// Set in the child: the file that its output goes to.
 const CHILD: &str = "NAMEPLATE_TEST_JOURNAL_CHILD";
 
 /// Runs `case` in a child process, where `name` is that of the test that calls.
@@ -31,8 +31,8 @@ fn in_child(name: &str, case: fn(&UnixDatagram)) {
         case(&stand_in());
         return;
     }
-    if !nix::unistd::geteuid().is_root() {
-        return common::skip("a mount namespace needs root");
+    if let Some(why) = common::no_private_mounts() {
+        return common::skip(why);
     }
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("output");
@@ -40,7 +40,7 @@ fn in_child(name: &str, case: fn(&UnixDatagram)) {
     let metadata = file.metadata().unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
+        .env(CHILD, &output)
         // what systemd sets for a service whose standard error is the journal
         .env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino()))
         .stdin(Stdio::null())
@@ -49,7 +49,12 @@ fn in_child(name: &str, case: fn(&UnixDatagram)) {
         .status()
         .unwrap();
     let said = fs::read_to_string(&output).unwrap();
-    assert!(status.success() && said.contains("1 passed"), "{said}");
+    assert!(status.success() && said.contains("1 passed"), "    {}", said.replace('\n', "\n    "));
+}
+
+/// What this child has said so far.
+fn own_output() -> String {
+    fs::read_to_string(std::env::var_os(CHILD).unwrap()).unwrap()
 }
 
 /// Puts an empty directory in place of /run, for this thread and those that it starts, and a journal into it.
@@ -239,8 +244,7 @@ fn without_a_journal_lines_go_to_standard_error() {
         let log = init(Level::INFO, Target::Journal).unwrap();
         tracing::warn!(DEVPATH = "/devices/x/sda", "no journal");
         drop(log);
-        let own = fs::read_link("/proc/self/fd/2");
-        let said = fs::read_to_string(own.unwrap()).unwrap();
+        let said = own_output();
         assert!(said.contains("WARN sda: no journal\n"), "{said}");
     });
 }
@@ -252,8 +256,7 @@ fn lines_have_no_colours_in_a_file_and_all_fields() {
         let span = tracing::error_span!("event", DEVPATH = "/devices/x/sda");
         span.in_scope(|| tracing::warn!(LINK = "gps", error = "gone", "no link"));
         drop(log);
-        let own = fs::read_link("/proc/self/fd/2").unwrap();
-        let said = fs::read_to_string(own).unwrap();
+        let said = own_output();
         let line = said.lines().find(|line| line.contains("no link")).unwrap();
         for part in ["WARN", "no link", "LINK=\"gps\"", "error=\"gone\"", "DEVPATH=\"/devices/x/sda\""] {
             assert!(line.contains(part), "{part}: {line}");

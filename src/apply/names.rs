@@ -87,6 +87,8 @@ struct Table {
     foreign: HashSet<LinkName>,
     /// Nodes that a link may still lead to because a change failed: still ours to change.
     debts: HashMap<LinkName, Vec<LinkName>>,
+    /// Links of a former run that nobody has looked at since.
+    adopted: HashSet<LinkName>,
     /// Directories of links of a former run.
     dirs: BTreeSet<Vec<u8>>,
 }
@@ -141,6 +143,7 @@ impl Names {
         for former in &formers {
             for link in &former.links {
                 table.dirs.insert(parent_path(link).to_vec());
+                table.adopted.insert(link.clone());
                 let Some(node) = &former.node else {
                     lost.push((&former.device, link));
                     continue;
@@ -164,21 +167,20 @@ impl Names {
     pub fn repair(&self) -> Repair {
         let mut table = self.lock();
         let links: Vec<LinkName> = table.claims.links().map(|(link, _)| link.clone()).collect();
-        let debts: Vec<LinkName> = table.debts.keys().cloned().collect();
-        let mut dirs = std::mem::take(&mut table.dirs);
-        dirs.insert(Vec::new());
-        dirs.extend(links.iter().map(|link| parent_path(link).to_vec()));
-        let mut reports: Vec<LinkReport> =
-            links.into_iter().map(|link| table.ensure(&self.farm, link)).collect();
-        for link in debts {
-            if table.claims.holder(&link).is_none() {
-                let result = table.remove(&self.farm, &link, None);
-                reports.push(LinkReport { link, old: None, new: None, result });
-            }
-        }
-        reports.retain(|report| report.result != Ok(Outcome::AlreadyThere));
-        let temporaries = dirs.iter().map(|dir| self.farm.tidy(dir)).sum();
-        Repair { reports, temporaries }
+        table.dirs.extend(links.iter().map(|link| parent_path(link).to_vec()));
+        table.repair(&self.farm, links)
+    }
+
+    /// The same for what may not be as it should: links that [`Names::adopt`] took over and nobody has looked at since,
+    /// and those that could not be made. The rest has been looked at. To be called when all devices of the start are
+    /// done.
+    pub fn finish_adoption(&self) -> Repair {
+        let mut table = self.lock();
+        let doubtful: BTreeSet<&LinkName> =
+            table.adopted.iter().chain(&table.foreign).chain(table.debts.keys()).collect();
+        let claimed = doubtful.into_iter().filter(|link| table.claims.holder(link).is_some());
+        let links = claimed.cloned().collect();
+        table.repair(&self.farm, links)
     }
 
     /// Looks at the claims; changes are held up meanwhile.
@@ -211,6 +213,24 @@ impl Table {
         LinkReport { link, old, new, result }
     }
 
+    /// Repairs those links, everything that is owed, and the directories of the former run's links.
+    fn repair(&mut self, farm: &LinkFarm, links: Vec<LinkName>) -> Repair {
+        let mut reports: Vec<LinkReport> = links.into_iter().map(|link| self.ensure(farm, link)).collect();
+        let debts: Vec<LinkName> = self.debts.keys().cloned().collect();
+        for link in debts {
+            if self.claims.holder(&link).is_none() {
+                let result = self.remove(farm, &link, None);
+                reports.push(LinkReport { link, old: None, new: None, result });
+            }
+        }
+        reports.retain(|report| report.result != Ok(Outcome::AlreadyThere));
+        let mut dirs = std::mem::take(&mut self.dirs);
+        dirs.insert(Vec::new());
+        let temporaries = dirs.iter().map(|dir| farm.tidy(dir)).sum();
+        self.adopted = HashSet::new();
+        Repair { reports, temporaries }
+    }
+
     /// Makes sure that a link that is claimed leads to its holder.
     fn ensure(&mut self, farm: &LinkFarm, link: LinkName) -> LinkReport {
         let holder = self.claims.holder(&link);
@@ -231,6 +251,7 @@ impl Table {
         let known = old.is_some() || self.is_debt(link);
         match farm.place(link, &new.node, |node| self.is_ours(link, old, node)) {
             Ok(placed) => {
+                self.adopted.remove(link);
                 self.debts.remove(link);
                 let mine = match &placed {
                     Placed::Created | Placed::Replaced => true,
@@ -262,6 +283,7 @@ impl Table {
         }
         match farm.remove(link, |node| self.is_ours(link, old, node)) {
             Ok(removed) => {
+                self.adopted.remove(link);
                 self.debts.remove(link);
                 Ok(removed.into())
             }

@@ -11,11 +11,12 @@ use super::programs::{Asking, Memory, Recalling};
 use super::{DaemonError, report};
 use crate::apply::event::{self, Programs};
 use crate::apply::links::LinkFarm;
-use crate::apply::names::{Former, LinkReport, Names, Repair};
+use crate::apply::names::{Former, LinkReport, Names};
 use crate::apply::node::NodeDir;
 use crate::apply::sysfs::ValueTree;
 use crate::decide::{
-    Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, Unwriting, decide,
+    Dry, Effects, Event, EventHost, Kept, Live, Permissions, Plan, ProgramRunner, Surroundings, Unwriting,
+    decide, kept,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
@@ -182,11 +183,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Compares the links with the claims and repairs them.
-    pub(super) fn repair(&self) -> Repair {
-        let repair = self.names.repair();
-        repair.reports.iter().for_each(report::link);
-        repair
+    /// Puts in order what the former run left and no event of the start has looked at.
+    pub(super) fn finish_take_over(&self) {
+        self.names.finish_adoption().reports.iter().for_each(report::link);
     }
 
     /// True when sysfs has the device's directory.
@@ -232,7 +231,7 @@ impl Engine {
         let id = uevent.device_id();
         let before = self.id_before(uevent).filter(|before| *before != id);
         let device = self.enter(uevent);
-        let old = self.record(before.as_ref().unwrap_or(&id));
+        let old = kept(&self.records, before.as_ref().unwrap_or(&id));
         let handled = self.carry_with(rules, uevent, device, old, runs, wanted);
         if let Some(before) = before.filter(|_| handled.is_some()) {
             self.forget(&before).iter().for_each(report::link);
@@ -245,19 +244,26 @@ impl Engine {
         rules: &Compiled,
         uevent: &Uevent,
         device: Option<Device>,
-        old: Option<Record>,
+        old: Kept,
         runs: impl FnOnce(Option<&Record>) -> bool,
         wanted: impl Fn() -> bool,
     ) -> Option<Handled> {
         let id = uevent.device_id();
-        let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
+        let event = Event { uevent, device: device.as_ref(), record: old.record() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
         match self.site.reach {
-            Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
-            Reach::Companion | Reach::Everything => {
-                self.carry(rules, &event, runs, wanted, Live { programs: &asking, numbers: &self.numbers })
+            Reach::LinkDir => {
+                self.carry(rules, &event, &old, runs, wanted, Unwriting::new(&asking, &self.numbers))
             }
+            Reach::Companion | Reach::Everything => self.carry(
+                rules,
+                &event,
+                &old,
+                runs,
+                wanted,
+                Live { programs: &asking, numbers: &self.numbers },
+            ),
         }
     }
 
@@ -265,6 +271,7 @@ impl Engine {
         &self,
         rules: &Compiled,
         event: &Event<'_>,
+        kept: &Kept,
         runs: impl FnOnce(Option<&Record>) -> bool,
         wanted: impl Fn() -> bool,
         effects: E,
@@ -288,7 +295,7 @@ impl Engine {
             if runs {
                 let _valid = record.properties.set(PROCESSING, "1");
             }
-            self.carry_out(&id, old, &plan, &record)
+            self.carry_out(&id, kept, &plan, &record)
         };
         if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
@@ -319,7 +326,8 @@ impl Engine {
         let recalling = Recalling(self.asking(&id));
         let effects = Unwriting::new(&recalling, &self.numbers);
         let plan = self.replan(rules, &device, (&uevent, &old), effects);
-        let links = self.carry_out(&id, Some(&old), &plan, &self.new_record(&plan, Some(&old)));
+        let record = self.new_record(&plan, Some(&old));
+        let links = self.carry_out(&id, &Kept::Record(old), &plan, &record);
         Some(Handled { plan, links })
     }
 
@@ -445,22 +453,22 @@ impl Engine {
 
     /// Node, names and record of a device that is there. The record says what is claimed before a link is made and until
     /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
-    fn carry_out(
-        &self,
-        id: &DeviceId,
-        old: Option<&Record>,
-        plan: &Plan,
-        record: &Record,
-    ) -> Vec<LinkReport> {
+    fn carry_out(&self, id: &DeviceId, old: &Kept, plan: &Plan, record: &Record) -> Vec<LinkReport> {
         if self.site.reach == Reach::Everything {
             event::permissions(&self.nodes, plan);
         }
-        let kept = old.map(|old| &old.links).into_iter().flatten();
+        let kept = old.record().map(|old| &old.links).into_iter().flatten();
         let going: Vec<LinkName> = kept.filter(|link| !record.links.contains(*link)).cloned().collect();
         let changes = !going.is_empty();
-        let mut claimed = record.clone();
-        claimed.links.extend(going);
-        self.write_record(id, &claimed);
+        match old {
+            Kept::Nothing => self.write_first_record(id, record),
+            _ if going.is_empty() => self.write_record(id, record),
+            _ => {
+                let mut claimed = record.clone();
+                claimed.links.extend(going);
+                self.write_record(id, &claimed);
+            }
+        }
         let links: Vec<(LinkName, i32)> = plan.links.iter().map(|l| (l.name.clone(), l.priority)).collect();
         let reports = match &record.node {
             Some(node) => self.names.set(id, node, &links),
@@ -493,6 +501,16 @@ impl Engine {
         self.memory.forget(id);
         self.origins.forget(id);
         reports
+    }
+
+    /// For a device of which nothing is kept so far.
+    fn write_first_record(&self, id: &DeviceId, record: &Record) {
+        if is_nothing(record) && record.init_usec.is_none() {
+            return;
+        }
+        if let Err(error) = self.records.write_first(id, record) {
+            tracing::error!(%error, "what is known of this device is lost at the next start");
+        }
     }
 
     fn write_record(&self, id: &DeviceId, record: &Record) {

@@ -226,7 +226,7 @@ fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<()
     if core.work.stopping() {
         return Ok(());
     }
-    core.engine.repair();
+    core.engine.finish_take_over();
     core.ready.store(true, Ordering::Release);
     Ok(())
 }

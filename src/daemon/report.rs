@@ -2,6 +2,8 @@
 //!
 //! Fields carry the names that the journal shows: DEVPATH ACTION SEQNUM SUBSYSTEM (from the event's span), RULE, LINK.
 
+use std::fmt::Display;
+
 use nix::time::ClockId;
 use tracing::Span;
 
@@ -30,7 +32,7 @@ pub(super) fn decided(plan: &Plan) {
 /// What became of a link.
 pub(super) fn link(report: &LinkReport) {
     let name = &report.link;
-    let holder = report.new.as_ref().map(|holder| holder.device.to_string()).unwrap_or_default();
+    let holder = report.new.as_ref().map_or(&"" as &dyn Display, |holder| &holder.device);
     match &report.result {
         Ok(Outcome::Created | Outcome::Replaced) if report.old.is_some() && report.old != report.new => {
             tracing::info!(LINK = %name, "link {name} goes over to {holder}");

@@ -37,17 +37,52 @@ pub trait Records: fmt::Debug {
 impl Records for RecordDir {
     /// A record that can't be read counts as none: the event that asks writes it anew.
     fn record(&self, id: &DeviceId) -> Option<Record> {
-        match self.read(id) {
-            Ok(read) => read.map(|(record, problems)| {
-                for problem in problems {
-                    tracing::warn!(device = %id, %problem, "a line of a record is left out");
-                }
-                record
-            }),
-            Err(error) => {
-                tracing::error!(%error, "the record counts as none");
-                None
+        kept(self, id).into_record()
+    }
+}
+
+/// What a directory of records has of a device.
+#[derive(Debug)]
+pub enum Kept {
+    /// There is no file.
+    Nothing,
+    /// There is one that can't be read.
+    Unreadable,
+    /// The record.
+    Record(Record),
+}
+
+impl Kept {
+    /// The record.
+    pub fn record(&self) -> Option<&Record> {
+        match self {
+            Kept::Record(record) => Some(record),
+            Kept::Nothing | Kept::Unreadable => None,
+        }
+    }
+
+    /// The record.
+    pub fn into_record(self) -> Option<Record> {
+        match self {
+            Kept::Record(record) => Some(record),
+            Kept::Nothing | Kept::Unreadable => None,
+        }
+    }
+}
+
+/// Reads a record, and says in the log what can't be read of it.
+pub fn kept(records: &RecordDir, id: &DeviceId) -> Kept {
+    match records.read(id) {
+        Ok(Some((record, problems))) => {
+            for problem in problems {
+                tracing::warn!(device = %id, %problem, "a line of a record is left out");
             }
+            Kept::Record(record)
+        }
+        Ok(None) => Kept::Nothing,
+        Err(error) => {
+            tracing::error!(%error, "the record counts as none");
+            Kept::Unreadable
         }
     }
 }
@@ -181,7 +216,12 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn file_mode(&self, file: &[u8]) -> Option<u32> {
-        fs::metadata(path(file)).ok().map(|meta| meta.mode())
+        let mode = |file: &[u8]| fs::metadata(path(file)).ok().map(|meta| meta.mode());
+        let Some((before, after)) = file.split_once_str(b"/*/") else { return mode(file) };
+        // The first `/*/` stands for the first directory in which the rest is there.
+        let mut names: Vec<_> = fs::read_dir(path(before)).ok()?.flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names.iter().find_map(|name| mode(&bstr::join("/", [before, name.as_bytes(), after])))
     }
 
     fn read_file(&self, file: &[u8]) -> Result<Option<BString>, HostError> {

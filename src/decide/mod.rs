@@ -12,19 +12,16 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use bstr::BString;
 
 pub use self::difference::{Change, Difference, Permissions, difference};
 pub use self::effects::{Dry, Effects, Live, ProgramRunner, SkippedPrograms, Unwriting};
-pub use self::host::{EventHost, Records, Surroundings};
+pub use self::host::{EventHost, Kept, Records, Surroundings, kept};
 pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,
 };
 use crate::device::Device;
 use crate::ids::{Action, SeqNum};
-use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{EventFacts, evaluate};
@@ -62,12 +59,12 @@ pub fn decide<H: Host, O: Observer>(
 /// For a removal those of the record are there too, since nothing else still knows them.
 fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
     let Event { uevent, device, record } = *event;
-    let mut properties = Properties::new();
+    let mut properties = uevent.properties.clone();
     if let Some(record) = record.filter(|_| uevent.action == Action::Remove) {
         properties = record.properties.clone();
-    }
-    for (key, value) in uevent.properties.iter() {
-        let _valid_before = properties.set(key, value);
+        for (key, value) in uevent.properties.iter() {
+            let _valid_before = properties.set(key, value);
+        }
     }
     let node = uevent.properties.get("DEVNAME").map(|name| node_name(name, roots)).filter(|n| !n.is_empty());
     if let Some(node) = &node {
@@ -92,9 +89,4 @@ fn node_name(name: &[u8], roots: &Roots) -> BString {
     let dev = roots.dev.as_os_str().as_encoded_bytes();
     let below = |dir: &[u8]| name.strip_prefix(dir).and_then(|rest| rest.strip_prefix(b"/"));
     below(dev).or_else(|| below(Roots::system().dev.as_os_str().as_encoded_bytes())).unwrap_or(name).into()
-}
-
-/// The keys that an event brings and no rule sets.
-fn keys(properties: &Properties) -> BTreeSet<BString> {
-    properties.iter().map(|(key, _)| key.into()).collect()
 }

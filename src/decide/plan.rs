@@ -264,11 +264,10 @@ fn node(facts: &EventFacts, kernel: &Properties, outcome: &Outcome) -> Option<No
 }
 
 fn properties(kernel: &Properties, outcome: &Outcome) -> Vec<PlannedProperty> {
-    let kernel = super::keys(kernel);
     let all = lasting(&outcome.properties);
     let origin = |key: &BString| match outcome.set.get(key) {
         Some(place) => Origin::Rule(place.clone()),
-        None if kernel.contains(key) => Origin::Kernel,
+        None if kernel.get(key).is_some() => Origin::Kernel,
         None => Origin::Record,
     };
     all.iter()

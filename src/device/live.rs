@@ -27,6 +27,8 @@ pub(super) const ATTRIBUTE_MAX: usize = 4096;
 const DEPTH_MAX: usize = 64;
 /// From so many subdirectories on, several threads read a directory.
 const CROWD: usize = 256;
+/// So many devices go from a reading thread to the visiting one at once, so that neither wakes the other for each.
+const BATCH: usize = 64;
 /// More threads would only wait for the kernel's locks.
 const THREADS_MAX: usize = 4;
 /// The group that every device has and that never holds one.
@@ -163,23 +165,30 @@ impl Walk<'_> {
     /// order, so a parent still comes before its children; visits happen here, on the caller's thread.
     fn share(&mut self, directory: BorrowedFd<'_>, names: &[Entry], depth: usize) {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(THREADS_MAX);
-        let (sender, receiver) = mpsc::sync_channel(CROWD);
+        let (sender, receiver) = mpsc::sync_channel::<Vec<Found>>(2 * threads);
         let (disks, path) = (self.disks, self.path.as_slice());
         let unread = thread::scope(|scope| {
             let mut unread = Vec::new();
             for part in names.chunks(names.len().div_ceil(threads).max(1)) {
                 let sender = sender.clone();
                 let read = move || {
-                    // A send fails only when the receiver has gone, and that outlives the scope.
-                    let mut send = |found| drop(sender.send(found));
+                    let mut batch = Vec::with_capacity(BATCH);
+                    let mut send = |found| {
+                        batch.push(found);
+                        if batch.len() == BATCH {
+                            // A send fails only when the receiver has gone, and that outlives the scope.
+                            drop(sender.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))));
+                        }
+                    };
                     Walk { disks, path: path.to_vec(), visit: &mut send }.enter_all(directory, part, depth);
+                    drop(sender.send(batch));
                 };
                 if thread::Builder::new().name("walk".into()).spawn_scoped(scope, read).is_err() {
                     unread.push(part);
                 }
             }
             drop(sender);
-            receiver.iter().for_each(&mut self.visit);
+            receiver.iter().flatten().for_each(&mut self.visit);
             unread
         });
         // No thread could be had for these.

@@ -133,6 +133,10 @@ impl Tree {
 
     /// Adds one device (and, as plain nodes, ancestors that the source has and the tree does not).
     pub fn add(&self, path: &DevPath, facts: &Facts) -> Added {
+        // a device that is known has been asked for its ancestors already
+        if self.get(path).is_some() {
+            return self.enter(path, facts);
+        }
         for ancestor in self.unknown_ancestors(path) {
             if let Some(found) = self.reading().device(&ancestor) {
                 self.enter(&ancestor, &found.facts);
@@ -232,7 +236,8 @@ impl Tree {
     /// Ancestors of a path that are not in the tree, from the top down.
     fn unknown_ancestors(&self, path: &DevPath) -> Vec<DevPath> {
         let registry = self.read();
-        let unknown = prefixes(path.as_bytes()).take_while(|prefix| registry.by_path(prefix).is_none());
+        let unknown = prefixes(path.as_bytes())
+            .take_while(|prefix| *prefix != b"/devices" && registry.by_path(prefix).is_none());
         let mut out: Vec<DevPath> = unknown.filter_map(|prefix| DevPath::new(prefix).ok()).collect();
         out.reverse();
         out

@@ -84,12 +84,20 @@ impl RecordDir {
         if read_file(&self.dir, &name, text.len()).is_ok_and(|there| there == text) {
             return Ok(Written::Unchanged);
         }
+        self.put(id, &name, &text).map(|()| Written::Written)
+    }
+
+    /// The same for a device that has no record, as the caller knows: no look at what is there.
+    pub fn write_first(&self, id: &DeviceId, record: &Record) -> Result<(), RecordError> {
+        self.put(id, &file_name(id, "write")?, &record.to_bytes())
+    }
+
+    fn put(&self, id: &DeviceId, name: &[u8], text: &[u8]) -> Result<(), RecordError> {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         // no longer than any id may be: the id itself is left out
         let temporary = [TEMPORARY, format!("{}-{number}", std::process::id()).as_bytes()].concat();
         let mode = Mode::from_bits_truncate(0o644);
-        write_whole(&self.dir, &name, &temporary, &text, mode, Durability::Running)
-            .map(|()| Written::Written)
+        write_whole(&self.dir, name, &temporary, text, mode, Durability::Running)
             .map_err(|errno| RecordError { doing: "write", id: id.clone(), errno })
     }
 

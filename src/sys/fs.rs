@@ -46,12 +46,24 @@ pub fn open_beneath(dir: impl AsFd, path: &[u8], flags: OFlag, symlinks: Symlink
         Symlinks::Within => beneath,
     };
     let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
-    match openat2(dir.as_fd(), path, how) {
-        // no such call: an old kernel, or a filter of system calls that does not know it; or a rename got in between
+    // `EAGAIN`: while the kernel went back by a `..`, something was renamed or mounted, anywhere on this machine
+    let mut found = Err(Errno::EAGAIN);
+    for _ in 0..TRIES {
+        found = openat2(dir.as_fd(), path, how);
+        if found.as_ref().err() != Some(&Errno::EAGAIN) {
+            break;
+        }
+    }
+    match found {
+        // no such call: an old kernel, or a filter of system calls that does not know it
         Err(Errno::ENOSYS | Errno::EPERM | Errno::EAGAIN) => walk_beneath(dir, path, flags),
         other => other,
     }
 }
+
+/// How often an open that something got in between is tried again: each takes microseconds, so this is for a machine that
+/// renames all the time.
+const TRIES: usize = 128;
 
 /// What [`open_beneath`] does where the kernel can't: component by component, no link followed.
 fn walk_beneath(dir: impl AsFd, path: &[u8], flags: OFlag) -> Result<OwnedFd, Errno> {

@@ -1,11 +1,14 @@
 //! Owns glob patterns as udev rules mean them: `fnmatch(3)` without flags (`*` crosses `/`, a leading dot is nothing
-//! special, `[!…]` and `[^…]` negate, `\` takes the next byte literally), with `|` between alternatives.
+//! special, `[!…]` and `[^…]` negate, `\` takes the next byte literally), with `|` between alternatives. A pattern
+//! without `*`, `?` and `[` is compared byte by byte: in it a backslash is a backslash.
 //!
 //! A pattern is classified once; matching never parses and never allocates.
 
 use std::fmt;
 
 use bstr::{BStr, BString, ByteSlice};
+
+use super::set::{self, Element, Fault, Walk};
 
 /// Whether ASCII letters of either case are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +28,9 @@ pub enum GlobError {
     /// A range whose end is before its start; the offset of the `[`.
     #[error("a range in `[…]` runs backwards")]
     Backwards(usize),
+    /// A set with something in it that does not exist, as `[[:letter:]]`, or that is broken off; the offset of the `[`.
+    #[error("`[…]` with a class or a symbol that does not exist")]
+    Set(usize),
     /// A backslash as the last byte; its offset.
     #[error("`\\` at the end escapes nothing")]
     Trailing(usize),
@@ -50,13 +56,15 @@ enum One {
 impl Pattern {
     /// Compiles `text`: alternatives between `|`; a leading, trailing or doubled `|` adds the empty string.
     pub fn new(text: &[u8], case: Case) -> Self {
-        let any_of = text.split(|&b| b == b'|').map(One::new).collect();
+        // One glob among the alternatives makes all of them globs.
+        let glob = has_glob(text);
+        let any_of = text.split(|&b| b == b'|').map(|one| One::new(one, glob)).collect();
         Self { text: text.into(), case, any_of }
     }
 
     /// Compiles one glob in which `|` is an ordinary byte.
     pub fn single(text: &[u8], case: Case) -> Self {
-        Self { text: text.into(), case, any_of: [One::new(text)].into() }
+        Self { text: text.into(), case, any_of: [One::new(text, true)].into() }
     }
 
     /// True when one alternative matches the whole of `value`.
@@ -93,16 +101,21 @@ impl fmt::Debug for Pattern {
 }
 
 fn has_glob(text: &[u8]) -> bool {
-    text.iter().any(|b| matches!(b, b'*' | b'?' | b'[' | b'\\'))
+    text.iter().any(|b| matches!(b, b'*' | b'?' | b'['))
+}
+
+/// True for a text that means something else as a glob than as it stands.
+fn is_special(text: &[u8]) -> bool {
+    has_glob(text) || text.contains(&b'\\')
 }
 
 impl One {
-    fn new(text: &[u8]) -> Self {
+    fn new(text: &[u8], glob: bool) -> Self {
         match text {
             b"*" => One::Any,
-            _ if !has_glob(text) => One::Literal(text.into()),
-            [front @ .., b'*'] if !has_glob(front) => One::Prefix(front.into()),
-            [b'*', back @ ..] if !has_glob(back) => One::Suffix(back.into()),
+            _ if !glob || !is_special(text) => One::Literal(text.into()),
+            [front @ .., b'*'] if !is_special(front) => One::Prefix(front.into()),
+            [b'*', back @ ..] if !is_special(back) => One::Suffix(back.into()),
             _ => One::Glob(text.into()),
         }
     }
@@ -161,125 +174,8 @@ fn match_one(pattern: &[u8], at: usize, byte: u8, case: Case) -> Option<usize> {
             let literal = *pattern.get(at + 1)?;
             same(literal, byte).then_some(at + 2)
         }
-        b'[' => match bracket(pattern, at) {
-            Some(set) => set.contains(byte, case).then_some(set.end),
-            None => (byte == b'[').then_some(at + 1),
-        },
+        b'[' => set::matched(pattern, at, byte, case),
         literal => same(literal, byte).then_some(at + 1),
-    }
-}
-
-/// A `[…]` set: the bytes between, and the offset behind the `]`.
-struct Set<'p> {
-    inner: &'p [u8],
-    negated: bool,
-    end: usize,
-}
-
-/// Finds the set at `at`, or `None` if it is not closed (then `[` is an ordinary byte).
-fn bracket(pattern: &[u8], at: usize) -> Option<Set<'_>> {
-    let mut start = at + 1;
-    let negated = matches!(pattern.get(start), Some(b'!' | b'^'));
-    if negated {
-        start += 1;
-    }
-    let mut i = start;
-    loop {
-        match pattern.get(i)? {
-            b']' if i > start => break,
-            b'[' if matches!(pattern.get(i + 1), Some(b':' | b'.' | b'=')) => {
-                i = class_end(pattern, i).unwrap_or(i + 1);
-            }
-            b'\\' => i += 2,
-            _ => i += 1,
-        }
-    }
-    Some(Set { inner: pattern.get(start..i)?, negated, end: i + 1 })
-}
-
-/// The offset behind `[:name:]`, `[.x.]` or `[=x=]` that begins at `at`.
-fn class_end(pattern: &[u8], at: usize) -> Option<usize> {
-    let kind = *pattern.get(at + 1)?;
-    let rest = pattern.get(at + 2..)?;
-    rest.find([kind, b']']).map(|found| at + 2 + found + 2)
-}
-
-impl Set<'_> {
-    fn contains(&self, byte: u8, case: Case) -> bool {
-        let hit = match case {
-            Case::Sensitive => self.holds(byte),
-            Case::Fold => self.holds(byte.to_ascii_lowercase()) || self.holds(byte.to_ascii_uppercase()),
-        };
-        hit != self.negated
-    }
-
-    fn holds(&self, byte: u8) -> bool {
-        let mut i = 0;
-        while let Some((low, next)) = self.element(i) {
-            let Element::Byte(low) = low else {
-                if let Element::Class(name) = low
-                    && in_class(name, byte)
-                {
-                    return true;
-                }
-                i = next;
-                continue;
-            };
-            if self.inner.get(next) == Some(&b'-')
-                && let Some((Element::Byte(high), after)) = self.element(next + 1)
-            {
-                if (low..=high).contains(&byte) {
-                    return true;
-                }
-                i = after;
-            } else {
-                if low == byte {
-                    return true;
-                }
-                i = next;
-            }
-        }
-        false
-    }
-
-    fn element(&self, at: usize) -> Option<(Element<'_>, usize)> {
-        match *self.inner.get(at)? {
-            b'[' if matches!(self.inner.get(at + 1), Some(b':' | b'.' | b'=')) => {
-                let Some(end) = class_end(self.inner, at) else { return Some((Element::Byte(b'['), at + 1)) };
-                let name = self.inner.get(at + 2..end - 2).unwrap_or_default();
-                match (self.inner.get(at + 1), name) {
-                    (Some(b':'), _) => Some((Element::Class(name), end)),
-                    (_, [one]) => Some((Element::Byte(*one), end)),
-                    _ => Some((Element::Class(b""), end)),
-                }
-            }
-            b'\\' => self.inner.get(at + 1).map(|&b| (Element::Byte(b), at + 2)),
-            byte => Some((Element::Byte(byte), at + 1)),
-        }
-    }
-}
-
-enum Element<'p> {
-    Byte(u8),
-    Class(&'p [u8]),
-}
-
-/// POSIX character classes in the C locale.
-fn in_class(name: &[u8], byte: u8) -> bool {
-    match name {
-        b"alnum" => byte.is_ascii_alphanumeric(),
-        b"alpha" => byte.is_ascii_alphabetic(),
-        b"blank" => matches!(byte, b' ' | b'\t'),
-        b"cntrl" => byte.is_ascii_control(),
-        b"digit" => byte.is_ascii_digit(),
-        b"graph" => byte.is_ascii_graphic(),
-        b"lower" => byte.is_ascii_lowercase(),
-        b"print" => byte.is_ascii_graphic() || byte == b' ',
-        b"punct" => byte.is_ascii_punctuation(),
-        b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
-        b"upper" => byte.is_ascii_uppercase(),
-        b"xdigit" => byte.is_ascii_hexdigit(),
-        _ => false,
     }
 }
 
@@ -290,20 +186,28 @@ pub fn check_glob(text: &[u8]) -> Result<(), GlobError> {
         match byte {
             b'\\' if i + 1 == text.len() => return Err(GlobError::Trailing(i)),
             b'\\' => i += 2,
-            b'[' => {
-                let set = bracket(text, i)
-                    .filter(|set| !set.inner.contains(&b'|'))
-                    .ok_or(GlobError::Unclosed(i))?;
-                let backwards = set.inner.windows(3).any(|w| matches!(w, [a, b'-', b] if a > b));
-                if backwards {
-                    return Err(GlobError::Backwards(i));
-                }
-                i = set.end;
-            }
+            b'[' => i = check_set(text, i)?,
             _ => i += 1,
         }
     }
     Ok(())
+}
+
+/// The offset behind the set at `at`.
+fn check_set(text: &[u8], at: usize) -> Result<usize, GlobError> {
+    let mut walk = Walk::new(text, at);
+    loop {
+        match walk.next() {
+            Ok(Some(Element::Range(low, high))) if low > high => return Err(GlobError::Backwards(at)),
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(Fault::Unclosed) => return Err(GlobError::Unclosed(at)),
+            Err(Fault::Broken) => return Err(GlobError::Set(at)),
+        }
+    }
+    // Alternatives are split before sets are looked for.
+    let inside = text.get(at..walk.at).unwrap_or_default();
+    if inside.contains(&b'|') { Err(GlobError::Unclosed(at)) } else { Ok(walk.at) }
 }
 
 #[cfg(test)]
@@ -325,6 +229,10 @@ mod tests {
             ("a|b|", ""),
             ("a|b*", "bcd"),
             ("\\*", "*"),
+            ("a\\x20b", "a\\x20b"),
+            ("q|a\\x20b", "a\\x20b"),
+            ("a\\x20*", "ax20b"),
+            ("q*|a\\x20b", "ax20b"),
             ("[]]", "]"),
             ("[a", "[a"),
             ("[[:digit:]]x", "7x"),
@@ -346,6 +254,9 @@ mod tests {
             ("sd[a-z]", "sd1"),
             ("SD*", "sda"),
             ("\\*", "a"),
+            ("a\\x20b", "ax20b"),
+            ("a\\x20*", "a\\x20b"),
+            ("q*|a\\x20b", "a\\x20b"),
             ("a*b", "a"),
             ("", "x"),
         ];

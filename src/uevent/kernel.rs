@@ -98,7 +98,8 @@ impl Uevent {
         let [action, devpath, subsystem, seqnum] =
             REQUIRED.map(|key| properties.get(key).map(BString::from).ok_or(UeventError::Missing(key)));
         let (action, devpath, subsystem, seqnum) = (action?, devpath?, subsystem?, seqnum?);
-        if !is_component(&subsystem) {
+        // A colon ends the subsystem in a device's id: with one in it two devices could have one id.
+        if !is_component(&subsystem) || subsystem.contains(&b':') {
             return Err(UeventError::Subsystem(subsystem));
         }
         Ok(Uevent {
@@ -336,6 +337,10 @@ mod tests {
             (
                 b"add@/a\0ACTION=add\0DEVPATH=/a\0SUBSYSTEM=../s\0SEQNUM=1\0",
                 UeventError::Subsystem("../s".into()),
+            ),
+            (
+                b"add@/a\0ACTION=add\0DEVPATH=/a\0SUBSYSTEM=a:b\0SEQNUM=1\0",
+                UeventError::Subsystem("a:b".into()),
             ),
             (b"add@/a\0ACTION=add\0DEVPATH=/a\0SUBSYSTEM=s\0SEQNUM=+1\0", UeventError::SeqNum("+1".into())),
             (b"add@/a\0ACTION=add\0DEVPATH=/a\0SUBSYSTEM=s\0SEQNUM=\0", UeventError::SeqNum("".into())),

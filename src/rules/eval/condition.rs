@@ -16,7 +16,7 @@ use crate::rules::host::Host;
 use crate::rules::ir::{Condition, Import, Subject, Test};
 use crate::rules::template::Template;
 use crate::rules::trace::{Spot, Value};
-use crate::text::{Pattern, SafeExtra, replace_unsafe};
+use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
 
 /// Properties that belong to the kernel or the record: an import never sets them.
 const NOT_IMPORTED: [&[u8]; 12] = [
@@ -80,7 +80,7 @@ impl<H: Host> Evaluation<'_, H> {
                 parse_lines(&self.run_now(&argv)?)
             }
             Import::Builtin(builtin) => {
-                let arguments = self.expand_all(&builtin.arguments).map_err(text)?;
+                let arguments = self.argv(&builtin.arguments).map_err(text)?;
                 let found = self.host.builtin(&builtin.name, &arguments, &self.out.properties);
                 found.map_err(|error| error.to_string())?
             }
@@ -110,14 +110,21 @@ impl<H: Host> Evaluation<'_, H> {
                     self.host.command_line(&key).ok_or("the kernel's command line has no such key")?;
                 [(key, value)].into_iter().collect()
             }
-            Import::Parent(pattern) => {
-                let parent = self.facts.device.as_ref().and_then(Device::parent);
-                let all = self.host.properties(&parent.ok_or("the device has no parent")?);
-                all.iter().filter(|(key, _)| pattern.matches(key)).collect()
+            Import::Parent(pattern) => self.of_parent(pattern)?,
+            Import::ParentNamed(pattern) => {
+                let pattern = self.expand(pattern).map_err(text)?;
+                self.of_parent(&Pattern::single(&pattern, Case::Sensitive))?
             }
         };
         self.take(place, &found);
         Ok(())
+    }
+
+    /// The properties of the device above whose names match.
+    fn of_parent(&self, names: &Pattern) -> Result<Properties, String> {
+        let parent = self.facts.device.as_ref().and_then(Device::parent);
+        let all = self.host.properties(&parent.ok_or("the device has no parent")?);
+        Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
     }
 
     fn take(&mut self, place: &Place, found: &Properties) {
@@ -179,7 +186,7 @@ impl<H: Host> Evaluation<'_, H> {
         match on {
             Spot::Event => match self.out.properties.get(key) {
                 Some(value) => Value::One(Cow::Borrowed(value)),
-                None => Value::Absent,
+                None => maybe(self.host.global(key)),
             },
             Spot::Above(device) => {
                 let kernel = self.host.uevent(device);
@@ -294,6 +301,7 @@ pub(super) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
             _ => false,
         },
         Test::Mode(mask) => matches!(value, Value::Mode(mode) if mode & mask != 0),
+        Test::NoMode(mask) => !matches!(value, Value::Mode(mode) if mode & mask != 0),
     }
 }
 
@@ -302,9 +310,11 @@ fn matches_any(pattern: &Pattern, value: &Value<'_>, attribute: bool) -> Option<
     match value {
         Value::Absent if attribute => None,
         Value::Absent => Some(pattern.matches(b"")),
-        Value::One(text) if attribute && !ends_in_space(pattern.text()) => {
-            Some(pattern.matches(text.trim_end()))
+        // The newline at the end belongs to the file, never to the value.
+        Value::One(text) if attribute && ends_in_space(pattern.text()) => {
+            Some(pattern.matches(text.trim_end_with(|c| c == '\n' || c == '\r')))
         }
+        Value::One(text) if attribute => Some(pattern.matches(text.trim_end())),
         Value::One(text) => Some(pattern.matches(text)),
         Value::Many(texts) => Some(texts.iter().any(|text| pattern.matches(text))),
         Value::Mode(_) | Value::Worked | Value::Failed(_) => None,
@@ -361,6 +371,8 @@ mod tests {
             (Subject::Property("A".into()), Test::Exists(false), Value::Absent, true),
             (attr(), is("abc"), text("abc \n"), true),
             (attr(), is("abc "), text("abc "), true),
+            (attr(), is("abc "), text("abc \n"), true),
+            (attr(), is("abc\n"), text("abc\n"), false),
             (attr(), is("abc "), text("abc"), false),
             (attr(), not("abc"), text("abc\n"), false),
             (Subject::Property("A".into()), is("abc"), text("abc "), false),

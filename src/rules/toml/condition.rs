@@ -275,6 +275,10 @@ pub(super) fn check_pattern(cx: &mut Cx<'_>, value: &Value<'_>, text: &str) -> R
     let (at, hint) = match error {
         GlobError::Unclosed(at) => (at, "close it, or write `[[]` for the byte itself"),
         GlobError::Backwards(at) => (at, "write the lower end first"),
+        GlobError::Set(at) => (
+            at,
+            "the classes are alnum, alpha, blank, cntrl, digit, graph, lower, print, punct, space, upper, xdigit",
+        ),
         GlobError::Trailing(at) => (at, "write two backslashes for the byte itself"),
     };
     let span = cx.inside(value, at..at + 1);
