@@ -178,13 +178,22 @@ impl Engine {
             reports.extend(self.names.release_all(&id));
             self.delete_record(&id);
         }
-        reports.iter().for_each(report::link);
+        self.tell(None, &reports);
         Ok(())
+    }
+
+    /// Logs what became of links, with the rule that asked: that of `id`, the event's device, or else the holder's.
+    fn tell(&self, id: Option<&DeviceId>, reports: &[LinkReport]) {
+        for report in reports {
+            let rule_of = |id| self.origins.of_link(id, &report.link);
+            let holders = || report.new.as_ref().and_then(|holder| rule_of(&holder.device));
+            report::link(report, id.and_then(rule_of).or_else(holders).as_ref());
+        }
     }
 
     /// Puts in order what the former run left and no event of the start has looked at.
     pub(super) fn finish_take_over(&self) {
-        self.names.finish_adoption().reports.iter().for_each(report::link);
+        self.tell(None, &self.names.finish_adoption().reports);
     }
 
     /// True when sysfs has the device's directory.
@@ -233,7 +242,7 @@ impl Engine {
         let old = self.record(before.as_ref().unwrap_or(&id));
         let handled = self.carry_with(rules, uevent, device, old, runs, wanted);
         if let Some(before) = before.filter(|_| handled.is_some()) {
-            self.forget(&before).iter().for_each(report::link);
+            self.tell(Some(&before), &self.forget(&before));
         }
         handled
     }
@@ -427,7 +436,7 @@ impl Engine {
             gone.extend(self.tree.children(&device));
             let own = device.id().filter(|id| self.tree.by_id(id).is_some_and(|now| now.same_as(&device)));
             if let Some(id) = own {
-                self.forget(&id).iter().for_each(report::link);
+                self.tell(Some(&id), &self.forget(&id));
             }
         }
     }
@@ -473,7 +482,7 @@ impl Engine {
             self.write_record(id, record);
         }
         self.origins.keep(id, plan);
-        reports.iter().for_each(report::link);
+        self.tell(Some(id), &reports);
         reports
     }
 
@@ -485,7 +494,7 @@ impl Engine {
             return Vec::new();
         }
         let reports = self.forget(id);
-        reports.iter().for_each(report::link);
+        self.tell(Some(id), &reports);
         reports
     }
 

@@ -9,15 +9,17 @@ use tracing::Span;
 
 use crate::apply::names::{LinkReport, Outcome};
 use crate::decide::Plan;
+use crate::diag::Place;
 use crate::uevent::Uevent;
 
-/// The span of one event: everything that is logged in it has its fields.
+/// The span of one event: everything that is logged in it has its fields. An event that the daemon made itself, for a device
+/// that is already there, has no number.
 pub(super) fn span(uevent: &Uevent) -> Span {
     tracing::error_span!(
         "event",
         DEVPATH = %uevent.devpath,
         ACTION = %uevent.action,
-        SEQNUM = uevent.seqnum.0,
+        SEQNUM = (uevent.seqnum.0 != 0).then_some(uevent.seqnum.0),
         SUBSYSTEM = %uevent.subsystem
     )
 }
@@ -29,24 +31,29 @@ pub(super) fn decided(plan: &Plan) {
     }
 }
 
-/// What became of a link.
-pub(super) fn link(report: &LinkReport) {
+/// What became of a link; `rule` is the one that asked for it.
+pub(super) fn link(report: &LinkReport, rule: Option<&Place>) {
     let name = &report.link;
+    let rule = rule.map(tracing::field::display);
     let holder = report.new.as_ref().map_or(&"" as &dyn Display, |holder| &holder.device);
     match &report.result {
         Ok(Outcome::Created | Outcome::Replaced) if report.old.is_some() && report.old != report.new => {
-            tracing::info!(LINK = %name, "link {name} goes over to {holder}");
+            tracing::info!(RULE = rule, LINK = %name, "link {name} goes over to {holder}");
         }
         Ok(Outcome::Created | Outcome::Replaced) => {
-            tracing::debug!(LINK = %name, "link {name} leads to {holder}")
+            tracing::debug!(RULE = rule, LINK = %name, "link {name} leads to {holder}")
         }
-        Ok(Outcome::Removed) => tracing::debug!(LINK = %name, "link {name} removed"),
+        Ok(Outcome::Removed) => tracing::debug!(RULE = rule, LINK = %name, "link {name} removed"),
         Ok(Outcome::Waiting) => {
-            tracing::info!(LINK = %name, "link {name} is wanted by this device too, and stays with {holder}");
+            tracing::info!(RULE = rule, LINK = %name, "link {name} is wanted by this device too, and stays with {holder}");
         }
-        Ok(Outcome::Refused(why)) => tracing::warn!(LINK = %name, "link {name} can't be made: {why}"),
+        Ok(Outcome::Refused(why)) => {
+            tracing::warn!(RULE = rule, LINK = %name, "link {name} can't be made: {why}")
+        }
         Ok(Outcome::AlreadyThere | Outcome::NotThere | Outcome::Left) => {}
-        Err(error) => tracing::error!(LINK = %name, %error, "link {name} is not as it should be"),
+        Err(error) => {
+            tracing::error!(RULE = rule, LINK = %name, %error, "link {name} is not as it should be")
+        }
     }
 }
 

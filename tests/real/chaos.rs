@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::daemon::World;
+use crate::daemon::{World, eventually};
 use crate::devices::{Interface, Loops};
 use crate::need_devices;
 
@@ -117,7 +117,13 @@ fn everything_at_once_ends_as_a_fresh_daemon_would_have_it() {
     );
     assert_eq!(status["events"]["failed"], 0, "{status}");
     assert_eq!(status["events"]["overruns"], 0, "{status}");
-    assert_eq!(status["devices"]["live"], fresh.json("status", &[])["devices"]["live"], "{status}");
+    // an interface's queues have events and no `uevent` file: only who heard their events knows them
+    drop(veth);
+    let live = |world: &World| {
+        world.settle();
+        world.json("status", &[])["devices"]["live"].clone()
+    };
+    eventually("the same number of devices", || (live(&daemon) == live(&fresh)).then_some(()));
 }
 
 #[test]
