@@ -19,6 +19,7 @@ use crate::decide::{
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
+use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{Target, Write};
@@ -60,6 +61,15 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
+}
+
+/// A device that was there at the start.
+#[derive(Debug)]
+pub struct Present {
+    /// The device.
+    pub device: Device,
+    /// Its `uevent` file, so that it is not read twice.
+    pub properties: Properties,
 }
 
 /// What became of one event.
@@ -147,8 +157,11 @@ impl Engine {
 
     /// Fills the tree and takes over the names and records of a former run: who held a name keeps it, and what belongs
     /// to devices that are no longer there is removed. To be called before the first event; all devices, parents first.
-    pub fn take_over(&self) -> Result<Vec<Device>, DaemonError> {
-        let devices = self.tree.walk();
+    pub fn take_over(&self) -> Result<Vec<Present>, DaemonError> {
+        let mut devices = Vec::new();
+        self.tree.walk_with(|device, properties| {
+            devices.push(Present { device: device.clone(), properties });
+        });
         self.adopt()?;
         Ok(devices)
     }
