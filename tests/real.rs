@@ -25,6 +25,8 @@ mod overrun;
 mod programs;
 #[path = "real/sabotage.rs"]
 mod sabotage;
+#[path = "real/standalone.rs"]
+mod standalone;
 #[path = "real/start.rs"]
 mod start;
 

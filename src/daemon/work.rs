@@ -433,3 +433,6 @@ impl Work {
         (inner.queue.len() - running, running, inner.queue.high_water())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// How long a test waits for something that should come at once. Only a failing test waits that long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A running daemon with links below a directory of its own.
 pub(crate) struct Daemon {
@@ -152,7 +152,7 @@ impl World {
 
     /// Waits until the daemon has handled every event that there has been.
     pub(crate) fn settle(&self) {
-        self.ask("settle", &["--timeout", "120"]);
+        self.ask("settle", &["--timeout", "900"]);
     }
 
     /// Starts a daemon and waits until it says that it is ready.

@@ -30,7 +30,9 @@ fn ports(daemon: &Daemon) -> Vec<u32> {
     let table = fs::read_to_string("/proc/net/netlink").unwrap();
     let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     lines
-        .filter(|line| line.get(1) == Some(&"15") && line.last().is_some_and(|i| sockets.contains(&(*i).into())))
+        .filter(|line| {
+            line.get(1) == Some(&"15") && line.last().is_some_and(|i| sockets.contains(&(*i).into()))
+        })
         .map(|line| line[2].parse().unwrap())
         .collect()
 }
@@ -59,7 +61,8 @@ fn forged_datagrams_are_counted_and_do_nothing() {
     for _ in 0..20 {
         for (target, bytes) in targets.iter().flat_map(|t| datagrams.iter().map(move |b| (t, b))) {
             // the kernel's own end refuses what was sent to all: it has been delivered by then
-            let _refused = sendmsg(sender.as_raw_fd(), &[IoSlice::new(bytes)], &[], MsgFlags::empty(), Some(target));
+            let _refused =
+                sendmsg(sender.as_raw_fd(), &[IoSlice::new(bytes)], &[], MsgFlags::empty(), Some(target));
             sent += 1;
         }
     }
@@ -95,7 +98,11 @@ fn broken_and_hostile_records_cost_themselves_alone() {
     Command::new("mkfifo").arg(data.join("b7:310003")).status().unwrap();
     fs::write(data.join("b7:310004"), vec![b'S'; 3 << 20]).unwrap();
     symlink("/etc/passwd", data.join("b7:310005")).unwrap();
-    fs::write(data.join("b7:399999"), "N:loop310001\nS:file\nS:another\nS:outside\nS:by-kernel/loop310003\nV:1").unwrap();
+    fs::write(
+        data.join("b7:399999"),
+        "N:loop310001\nS:file\nS:another\nS:outside\nS:by-kernel/loop310003\nV:1",
+    )
+    .unwrap();
     fs::write(data.join("b7"), "S:file\n").unwrap();
     fs::write(data.join("n4294967296"), "S:file\n").unwrap();
     fs::write(data.join(".#1-1"), "S:x\n").unwrap();
@@ -107,7 +114,11 @@ fn broken_and_hostile_records_cost_themselves_alone() {
     // `ours` and `another` were of a former run, by records whose text fits them, and nobody wants them any more
     assert_eq!(daemon.links(), expected);
     assert_eq!(fs::read_to_string(daemon.links_dir().join("file")).unwrap(), "precious");
-    assert_eq!(fs::read("/etc/passwd").unwrap().first(), Some(&b'r'), "a link in the place of a record is not followed");
+    assert_eq!(
+        fs::read("/etc/passwd").unwrap().first(),
+        Some(&b'r'),
+        "a link in the place of a record is not followed"
+    );
     assert!(!data.join(".#1-1").exists());
     for said in ["a line of a record is left out", "the record of b7:310002", "the record of b7:310003"] {
         eventually(said, || daemon.log().contains(said).then_some(()));
@@ -118,7 +129,8 @@ fn broken_and_hostile_records_cost_themselves_alone() {
 
 /// Starts a daemon that has to refuse; what it said.
 fn refused(mut command: Command) -> String {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let status = eventually("the end of a daemon that can't work", || child.try_wait().unwrap());
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();

@@ -98,12 +98,12 @@ fn programs_that_misbehave_cost_themselves_alone() {
     ended.sort();
     let came: Vec<String> = [1, 2, 5, 7].map(|n| format!("/dev/loop38000{n}")).into();
     assert_eq!(ended, came);
-    let said = ["killed by signal 9", "can't be started", "it ran beyond the time"];
+    let said = ["killed by signal 9", "can't be started", "it ran for too long"];
     let log = eventually("the messages", || {
         let log = daemon.log();
         said.iter().all(|said| log.contains(said)).then_some(log)
     });
-    assert_eq!(log.matches("it ran beyond the time").count(), 3, "{log}");
+    assert_eq!(log.matches("it ran for too long").count(), 3, "{log}");
     let pids = left.pids();
     assert!(lives(pids[0]), "what a program leaves running is left alone");
     assert!(!lives(pids[1]), "what ran too long is dead, and no zombie");
@@ -117,7 +117,8 @@ fn programs_that_misbehave_cost_themselves_alone() {
 #[test]
 fn two_hundred_times_the_same_device() {
     need_devices!();
-    let rule = loop_rule(390_000) + "[[rule]]\nmatch = { kernel = \"loop390000\" }\nrun = [[\"/bin/true\"]]\n";
+    let rule =
+        loop_rule(390_000) + "[[rule]]\nmatch = { kernel = \"loop390000\" }\nrun = [[\"/bin/true\"]]\n";
     let daemon = World::new(&[("50-test.toml", &rule)]).start();
     for _ in 0..200 {
         drop(Loops::add(390_000, 1));
