@@ -61,6 +61,11 @@ impl Roots {
         [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("nameplate/rules.d")).into()
     }
 
+    /// udev's own rule directories, strongest first.
+    pub fn udev_rule_dirs(&self) -> Vec<PathBuf> {
+        [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("udev/rules.d")).into()
+    }
+
     /// The configuration files' directories, strongest first.
     pub fn config_dirs(&self) -> Vec<PathBuf> {
         [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("nameplate")).into()
@@ -96,6 +101,10 @@ mod tests {
         let roots = Roots::below(Path::new("/tmp/x"));
         assert_eq!(roots.sys, Path::new("/tmp/x/sys"));
         assert_eq!(roots.rule_dirs()[3], Path::new("/tmp/x/usr/lib/nameplate/rules.d"));
+        let udev = Roots::system().udev_rule_dirs();
+        let expected =
+            ["/etc", "/run", "/usr/local/lib", "/usr/lib"].map(|dir| Path::new(dir).join("udev/rules.d"));
+        assert_eq!(udev, expected);
         assert_eq!(Roots::system().run_nameplate(), Path::new("/run/nameplate"));
     }
 }

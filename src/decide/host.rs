@@ -181,7 +181,12 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn file_mode(&self, file: &[u8]) -> Option<u32> {
-        fs::metadata(path(file)).ok().map(|meta| meta.mode())
+        let mode = |file: &[u8]| fs::metadata(path(file)).ok().map(|meta| meta.mode());
+        let Some((before, after)) = file.split_once_str(b"/*/") else { return mode(file) };
+        // The first `/*/` stands for the first directory in which the rest is there.
+        let mut names: Vec<_> = fs::read_dir(path(before)).ok()?.flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names.iter().find_map(|name| mode(&bstr::join("/", [before, name.as_bytes(), after])))
     }
 
     fn read_file(&self, file: &[u8]) -> Result<Option<BString>, HostError> {

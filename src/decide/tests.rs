@@ -23,7 +23,7 @@ use crate::rules::eval::testing::{
     property, run, tag, template, write_attr,
 };
 use crate::rules::host::ProgramOutput;
-use crate::rules::ir::{Builtin, Effect, Import, ListOp, RuleFile, StepKind};
+use crate::rules::ir::{Builtin, Command, Effect, Import, ListOp, RuleFile, StepKind};
 use crate::rules::toml::{AccountFiles, Known as KnownNames};
 use crate::rules::trace::Unobserved;
 use crate::store::index::Indexes;
@@ -355,7 +355,8 @@ fn what_the_host_knows() {
     fs::write(bench.roots.proc.join("cmdline"), "ro gps=yes\n").unwrap();
     let facts = bench.roots.etc.join("facts");
     fs::write(&facts, "F=1\n").unwrap();
-    let builtin = |name: &str| import(Import::Builtin(Builtin { name: name.into(), arguments: vec![] }));
+    let builtin =
+        |name: &str| import(Import::Builtin(Builtin { name: name.into(), arguments: Command::Argv(vec![]) }));
     let interface = format!("{USB}/1-2:1.0");
     let dialout = crate::rules::ir::Principal::Template(template("dialout$env{X}"));
     let yes = vec![

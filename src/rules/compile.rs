@@ -81,6 +81,8 @@ pub enum Skip {
     NoInterface,
     /// It sets nothing.
     NoEffect,
+    /// A rule before it jumped over it.
+    Jumped,
 }
 
 impl Skip {
@@ -91,6 +93,7 @@ impl Skip {
             Skip::NoNode => "the rule only names a node, and the device has none",
             Skip::NoInterface => "the rule only names a network interface, and the device is none",
             Skip::NoEffect => "the rule has no effect",
+            Skip::Jumped => "an earlier rule jumped over it",
         }
     }
 }
@@ -159,6 +162,14 @@ impl Compiled {
         })
     }
 
+    /// The number of the rule to which a rule jumps, if it does; that of the next file's first one if it jumps to the
+    /// end of its own.
+    pub fn jump(&self, at: usize) -> Option<usize> {
+        let entry = self.entries.get(at)?;
+        let jump = self.files.get(entry.file)?.rules.get(entry.rule)?.jump.as_ref()?;
+        Some(at.saturating_sub(entry.rule).saturating_add(jump.to))
+    }
+
     fn rule(&self, at: usize) -> Option<&Rule> {
         let entry = self.entries.get(at)?;
         self.files.get(entry.file)?.rules.get(entry.rule)
@@ -206,7 +217,9 @@ fn guard(rule: &Rule) -> Guard {
         })
     };
     let actions = Action::ALL.into_iter().filter(|a| allowed(*a)).map(action_bit).fold(0, BitOr::bitor);
-    let needs = rule.steps.iter().map(|step| needs(&step.kind)).fold(Needs::NOTHING, BitOr::bitor);
+    // A jump matters whatever the device has.
+    let start = if rule.jump.is_some() { Needs::ANY_EVENT } else { Needs::NOTHING };
+    let needs = rule.steps.iter().map(|step| needs(&step.kind)).fold(start, BitOr::bitor);
     Guard { actions, needs }
 }
 

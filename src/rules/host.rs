@@ -64,6 +64,12 @@ pub trait Host {
     /// The device of `[subsystem/kernel]`.
     fn find(&self, subsystem: &[u8], kernel: &[u8]) -> Option<Device>;
 
+    /// A property that was set for all devices (`udevadm control -p`): rules see it where the device has none of the
+    /// name.
+    fn global(&self, _key: &[u8]) -> Option<BString> {
+        None
+    }
+
     /// A property of the last record of the event's device.
     fn recorded(&self, key: &[u8]) -> Option<BString>;
 

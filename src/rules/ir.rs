@@ -30,6 +30,18 @@ pub struct Rule {
     pub about: Option<String>,
     /// What it does, in order of evaluation.
     pub steps: Vec<Step>,
+    /// Where the file goes on if all steps were run (`GOTO`).
+    pub jump: Option<Jump>,
+}
+
+/// A jump over the rules that follow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Jump {
+    /// The key's place.
+    pub place: Place,
+    /// The rule that is next: its number in the file, from 0; behind the last one if there is none. Always later than
+    /// the rule that jumps.
+    pub to: usize,
 }
 
 /// One step of a rule, with the place of the key that it came from.
@@ -135,6 +147,8 @@ pub enum Test {
     },
     /// A file that has any of these mode bits.
     Mode(u32),
+    /// No file, or one that has none of these mode bits.
+    NoMode(u32),
 }
 
 /// Where properties are taken from.
@@ -160,10 +174,10 @@ pub struct Builtin {
     /// The builtin's name, known at load.
     pub name: String,
     /// Arguments after the name.
-    pub arguments: Vec<Template>,
+    pub arguments: Command,
 }
 
-/// A program to run; never through a shell.
+/// Words to run something with; never through a shell.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// An argument vector, each argument expanded by itself (TOML).
@@ -287,6 +301,8 @@ pub enum Effect {
     Watch(bool),
     /// The record outlives the clean-up between initramfs and root file system.
     DbPersist,
+    /// How much is logged for the rest of the event, as syslog counts (0 to 7); `None` is as configured.
+    LogLevel(Option<u8>),
     /// How white space and odd bytes in links are treated by the rest of this rule (udev).
     StringEscape(StringEscape),
     /// A unit that systemd starts when the device is there.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::ir::RuleFile;
 use super::toml::{self, Known, RuleTest, codes};
+use super::udev;
 use crate::diag::{Diagnostic, Severity, SourceFile};
 
 /// A rule file larger than this was not written by a person, and is refused.
@@ -108,13 +109,12 @@ fn one(out: &mut Loaded, name: &OsStr, path: &Path, known: &Known<'_>) {
             return out.diagnostics.push(diagnostic);
         }
     };
-    if name.as_bytes().ends_with(b".rules") {
-        let place = SourceFile::new(path, &bytes).place(0..0);
-        let message = "a file in udev's language: it is left out";
-        let hint = "nameplate's own directories hold `.toml` files; rewrite the rules in TOML";
-        return out.diagnostics.push(Diagnostic::warning(codes::UDEV_LANGUAGE, message, place).hint(hint));
-    }
     let source = SourceFile::new(path, &bytes);
+    if name.as_bytes().ends_with(b".rules") {
+        let parsed = udev::parse(&source, &bytes, known);
+        out.files.push(Arc::new(RuleFile { source, rules: parsed.rules }));
+        return out.diagnostics.extend(parsed.diagnostics);
+    }
     let parsed = match std::str::from_utf8(&bytes) {
         Ok(_) => toml::parse(&source, known),
         Err(error) => {

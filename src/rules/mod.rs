@@ -9,3 +9,4 @@ pub mod load;
 pub mod template;
 pub mod toml;
 pub mod trace;
+pub mod udev;

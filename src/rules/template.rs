@@ -103,6 +103,11 @@ impl TemplateError {
 }
 
 /// Long name, short letter. The order counts: a name is found by its beginning.
+type Table = [(&'static str, u8)];
+
+/// udev's own.
+const UDEV_TABLE: &Table = TABLE.split_at(20).0;
+
 const TABLE: [(&str, u8); 21] = [
     ("devnode", b'N'),
     ("tempnode", b'N'),
@@ -122,20 +127,29 @@ const TABLE: [(&str, u8); 21] = [
     ("links", b'L'),
     ("root", b'r'),
     ("sys", b'S'),
-    ("index", b'i'),
     ("$", b'$'),
     ("%", b'%'),
+    ("index", b'i'),
 ];
 
 impl Template {
     /// Parses `text`. What udev would let pass comes back as errors beside a template that does what udev does.
     pub fn parse(text: &[u8]) -> (Self, Vec<TemplateError>) {
+        Self::parse_with(text, &TABLE)
+    }
+
+    /// The same for udev's own language, which has no `$index`.
+    pub fn parse_udev(text: &[u8]) -> (Self, Vec<TemplateError>) {
+        Self::parse_with(text, UDEV_TABLE)
+    }
+
+    fn parse_with(text: &[u8], table: &Table) -> (Self, Vec<TemplateError>) {
         let mut parts = Vec::new();
         let mut errors = Vec::new();
         let mut literal = BString::default();
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
-            match substitution(text, at) {
+            match substitution(text, at, table) {
                 Ok(Some((Piece::Byte(b), next))) => {
                     literal.push(b);
                     at = next;
@@ -206,17 +220,17 @@ enum Piece {
 }
 
 /// Reads a substitution at `at`: the piece and the offset behind it, or `None` for an ordinary byte.
-fn substitution(text: &[u8], at: usize) -> Result<Option<(Piece, usize)>, TemplateError> {
+fn substitution(text: &[u8], at: usize, table: &Table) -> Result<Option<(Piece, usize)>, TemplateError> {
     let rest = text.get(at + 1..).unwrap_or_default();
     let found = match text.get(at) {
-        Some(b'$') => TABLE
+        Some(b'$') => table
             .iter()
             .find(|(long, _)| *long != "%" && rest.starts_with(long.as_bytes()))
             .map(|(long, short)| (*short, long.len())),
         Some(b'%') => rest
             .first()
             .filter(|b| **b != b'$' && **b != b'i')
-            .and_then(|b| TABLE.iter().find(|(_, short)| short == b))
+            .and_then(|b| table.iter().find(|(_, short)| short == b))
             .map(|(_, short)| (*short, 1)),
         _ => return Ok(None),
     };
@@ -269,7 +283,11 @@ fn words(argument: Option<&[u8]>) -> Option<Words> {
     let Some(argument) = argument else { return Some(Words::All) };
     let (digits, onward) = argument.strip_suffix(b"+").map_or((argument, false), |digits| (digits, true));
     let number = digits.to_str().ok()?.parse().ok()?;
-    Some(if onward { Words::From(number) } else { Words::One(number) })
+    Some(match (number, onward) {
+        (0, _) => Words::All,
+        (_, true) => Words::From(number),
+        (_, false) => Words::One(number),
+    })
 }
 
 fn word_at(text: &[u8], at: usize) -> String {
@@ -297,6 +315,7 @@ mod tests {
             ("$attr{size}$kernel", vec![Part::Var(Var::Attr("size".into())), Part::Var(Var::Kernel)]),
             ("$kernelx", vec![Part::Var(Var::Kernel), text("x")]),
             ("100%%$$", vec![text("100%$")]),
+            ("%c{0}", vec![Part::Var(Var::Result(Words::All))]),
             ("%c{2+}", vec![Part::Var(Var::Result(Words::From(2)))]),
             ("$result", vec![Part::Var(Var::Result(Words::All))]),
             ("cam/$index", vec![text("cam/"), Part::Var(Var::Index)]),
@@ -307,6 +326,13 @@ mod tests {
             assert_eq!(template.parts(), expected, "{given}");
             assert_eq!(errors, [], "{given}");
         }
+    }
+
+    #[test]
+    fn udev_has_no_index() {
+        let (template, errors) = Template::parse_udev(b"$index$id");
+        assert_eq!(template.parts(), [text("$index"), Part::Var(Var::Id)]);
+        assert_eq!(errors, [TemplateError::Unknown { at: 0, word: "$index".into() }]);
     }
 
     #[test]

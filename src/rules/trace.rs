@@ -88,6 +88,8 @@ pub trait Observer {
     fn condition(&mut self, _seen: &Seen<'_>) {}
     /// A group of conditions on the way up ended: with the device that meets all of them, or with none.
     fn parent(&mut self, _place: &Place, _found: Option<&Spot>) {}
+    /// The rule's conditions held and it jumps to the rule of that number in its file.
+    fn jump(&mut self, _place: &Place, _to: usize) {}
     /// An effect was applied, or not.
     fn effect(&mut self, _place: &Place, _effect: &Effect, _applied: &Applied) {}
 }
@@ -240,6 +242,11 @@ impl Observer for Trace {
         self.push(StepTrace::Parent { place: place.clone(), tests, found: found.map(On::from) });
     }
 
+    fn jump(&mut self, place: &Place, _to: usize) {
+        let place = place.clone();
+        self.push(StepTrace::Effect { place, what: "goto".into(), applied: Applied::Yes });
+    }
+
     fn effect(&mut self, place: &Place, effect: &Effect, applied: &Applied) {
         let what = describe_effect(effect);
         self.push(StepTrace::Effect { place: place.clone(), what, applied: applied.clone() });
@@ -339,8 +346,8 @@ fn describe_command(command: &Command) -> String {
 }
 
 fn describe_builtin(builtin: &Builtin) -> String {
-    let arguments = builtin.arguments.iter().map(|a| format!(" {}", a.text()));
-    std::iter::once(builtin.name.clone()).chain(arguments).collect()
+    let arguments = describe_command(&builtin.arguments);
+    if arguments.is_empty() { builtin.name.clone() } else { format!("{} {arguments}", builtin.name) }
 }
 
 /// What a condition asks for, in words: `is "usb*"`, `is not "x"`, `is 5 or more`.
@@ -359,6 +366,7 @@ pub fn describe_test(test: &Test) -> String {
         Test::Range { min: None, max: Some(max) } => format!("is {max} or less"),
         Test::Range { min: None, max: None } => "is a number".into(),
         Test::Mode(mask) => format!("has any of the mode bits {mask:04o}"),
+        Test::NoMode(mask) => format!("has none of the mode bits {mask:04o}"),
     }
 }
 
@@ -403,6 +411,8 @@ pub fn describe_effect(effect: &Effect) -> String {
         Effect::Access(Access::ActiveUser) => "access = active-user".into(),
         Effect::Watch(yes) => format!("watch = {yes}"),
         Effect::DbPersist => "options = db_persist".into(),
+        Effect::LogLevel(Some(level)) => format!("options = log_level={level}"),
+        Effect::LogLevel(None) => "options = log_level=reset".into(),
         Effect::StringEscape(StringEscape::None) => "options = string_escape=none".into(),
         Effect::StringEscape(StringEscape::Replace) => "options = string_escape=replace".into(),
         Effect::Start(unit) => format!("start = {}", unit.text()),

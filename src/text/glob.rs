@@ -1,5 +1,6 @@
 //! Owns glob patterns as udev rules mean them: `fnmatch(3)` without flags (`*` crosses `/`, a leading dot is nothing
-//! special, `[!…]` and `[^…]` negate, `\` takes the next byte literally), with `|` between alternatives.
+//! special, `[!…]` and `[^…]` negate, `\` takes the next byte literally), with `|` between alternatives. A pattern
+//! without `*`, `?` and `[` is compared byte by byte: in it a backslash is a backslash.
 //!
 //! A pattern is classified once; matching never parses and never allocates.
 
@@ -50,13 +51,15 @@ enum One {
 impl Pattern {
     /// Compiles `text`: alternatives between `|`; a leading, trailing or doubled `|` adds the empty string.
     pub fn new(text: &[u8], case: Case) -> Self {
-        let any_of = text.split(|&b| b == b'|').map(One::new).collect();
+        // One glob among the alternatives makes all of them globs.
+        let glob = has_glob(text);
+        let any_of = text.split(|&b| b == b'|').map(|one| One::new(one, glob)).collect();
         Self { text: text.into(), case, any_of }
     }
 
     /// Compiles one glob in which `|` is an ordinary byte.
     pub fn single(text: &[u8], case: Case) -> Self {
-        Self { text: text.into(), case, any_of: [One::new(text)].into() }
+        Self { text: text.into(), case, any_of: [One::new(text, true)].into() }
     }
 
     /// True when one alternative matches the whole of `value`.
@@ -93,16 +96,21 @@ impl fmt::Debug for Pattern {
 }
 
 fn has_glob(text: &[u8]) -> bool {
-    text.iter().any(|b| matches!(b, b'*' | b'?' | b'[' | b'\\'))
+    text.iter().any(|b| matches!(b, b'*' | b'?' | b'['))
+}
+
+/// True for a text that means something else as a glob than as it stands.
+fn is_special(text: &[u8]) -> bool {
+    has_glob(text) || text.contains(&b'\\')
 }
 
 impl One {
-    fn new(text: &[u8]) -> Self {
+    fn new(text: &[u8], glob: bool) -> Self {
         match text {
             b"*" => One::Any,
-            _ if !has_glob(text) => One::Literal(text.into()),
-            [front @ .., b'*'] if !has_glob(front) => One::Prefix(front.into()),
-            [b'*', back @ ..] if !has_glob(back) => One::Suffix(back.into()),
+            _ if !glob || !is_special(text) => One::Literal(text.into()),
+            [front @ .., b'*'] if !is_special(front) => One::Prefix(front.into()),
+            [b'*', back @ ..] if !is_special(back) => One::Suffix(back.into()),
             _ => One::Glob(text.into()),
         }
     }
@@ -325,6 +333,10 @@ mod tests {
             ("a|b|", ""),
             ("a|b*", "bcd"),
             ("\\*", "*"),
+            ("a\\x20b", "a\\x20b"),
+            ("q|a\\x20b", "a\\x20b"),
+            ("a\\x20*", "ax20b"),
+            ("q*|a\\x20b", "ax20b"),
             ("[]]", "]"),
             ("[a", "[a"),
             ("[[:digit:]]x", "7x"),
@@ -346,6 +358,9 @@ mod tests {
             ("sd[a-z]", "sd1"),
             ("SD*", "sda"),
             ("\\*", "a"),
+            ("a\\x20b", "ax20b"),
+            ("a\\x20*", "a\\x20b"),
+            ("q*|a\\x20b", "a\\x20b"),
             ("a*b", "a"),
             ("", "x"),
         ];

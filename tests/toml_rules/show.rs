@@ -70,6 +70,7 @@ fn condition(condition: &Condition) -> String {
             format!("{subject} in {}..{}", bound(min), bound(max))
         }
         Test::Mode(bits) => format!("{subject} mode {bits:o}"),
+        Test::NoMode(bits) => format!("{subject} no mode {bits:o}"),
     }
 }
 
@@ -88,7 +89,7 @@ fn import(import: &Import) -> String {
     match import {
         Import::Program(program) => format!("program {}", command(program)),
         Import::Builtin(builtin) => {
-            format!("builtin {} {}", builtin.name, words(&builtin.arguments)).trim().into()
+            format!("builtin {} {}", builtin.name, command(&builtin.arguments)).trim().into()
         }
         Import::File(path) => format!("file {}", path.text()),
         Import::Db(key) => format!("db {}", key.text()),
@@ -120,7 +121,7 @@ fn effect(effect: &Effect) -> String {
         Effect::WriteSysctl { name, value } => format!("write sysctl {} {}", name.text(), value.text()),
         Effect::Run { op: ListOp::Add, command: what } => format!("run {}", command(what)),
         Effect::RunBuiltin { op: ListOp::Add, builtin } => {
-            format!("builtin {} {}", builtin.name, words(&builtin.arguments)).trim().into()
+            format!("builtin {} {}", builtin.name, command(&builtin.arguments)).trim().into()
         }
         Effect::Index { pool, by } => format!("index {} in {pool}", by.text()),
         Effect::Start(unit) => format!("start {}", unit.text()),

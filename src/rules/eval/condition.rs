@@ -80,7 +80,7 @@ impl<H: Host> Evaluation<'_, H> {
                 parse_lines(&self.run_now(&argv)?)
             }
             Import::Builtin(builtin) => {
-                let arguments = self.expand_all(&builtin.arguments).map_err(text)?;
+                let arguments = self.argv(&builtin.arguments).map_err(text)?;
                 let found = self.host.builtin(&builtin.name, &arguments, &self.out.properties);
                 found.map_err(|error| error.to_string())?
             }
@@ -179,7 +179,7 @@ impl<H: Host> Evaluation<'_, H> {
         match on {
             Spot::Event => match self.out.properties.get(key) {
                 Some(value) => Value::One(Cow::Borrowed(value)),
-                None => Value::Absent,
+                None => maybe(self.host.global(key)),
             },
             Spot::Above(device) => {
                 let kernel = self.host.uevent(device);
@@ -294,6 +294,7 @@ pub(super) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
             _ => false,
         },
         Test::Mode(mask) => matches!(value, Value::Mode(mode) if mode & mask != 0),
+        Test::NoMode(mask) => !matches!(value, Value::Mode(mode) if mode & mask != 0),
     }
 }
 
@@ -302,9 +303,11 @@ fn matches_any(pattern: &Pattern, value: &Value<'_>, attribute: bool) -> Option<
     match value {
         Value::Absent if attribute => None,
         Value::Absent => Some(pattern.matches(b"")),
-        Value::One(text) if attribute && !ends_in_space(pattern.text()) => {
-            Some(pattern.matches(text.trim_end()))
+        // The newline at the end belongs to the file, never to the value.
+        Value::One(text) if attribute && ends_in_space(pattern.text()) => {
+            Some(pattern.matches(text.trim_end_with(|c| c == '\n' || c == '\r')))
         }
+        Value::One(text) if attribute => Some(pattern.matches(text.trim_end())),
         Value::One(text) => Some(pattern.matches(text)),
         Value::Many(texts) => Some(texts.iter().any(|text| pattern.matches(text))),
         Value::Mode(_) | Value::Worked | Value::Failed(_) => None,
@@ -361,6 +364,8 @@ mod tests {
             (Subject::Property("A".into()), Test::Exists(false), Value::Absent, true),
             (attr(), is("abc"), text("abc \n"), true),
             (attr(), is("abc "), text("abc "), true),
+            (attr(), is("abc "), text("abc \n"), true),
+            (attr(), is("abc\n"), text("abc\n"), false),
             (attr(), is("abc "), text("abc"), false),
             (attr(), not("abc"), text("abc\n"), false),
             (Subject::Property("A".into()), is("abc"), text("abc "), false),

@@ -216,6 +216,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
                 self.out.persist = Some(from());
                 Ok(())
             }
+            Effect::LogLevel(_) => Err(Refusal::NotHere("`explain` shows what a log would")),
             Effect::StringEscape(escape) => {
                 self.escape = Some(*escape);
                 Ok(())
@@ -260,7 +261,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         };
         if split {
             let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-            return Ok(words.map(BString::from).collect());
+            return Ok(words.map(without_dots).collect());
         }
         // An absent property in `by-path/$env{ID_PATH}` would leave the name of the directory.
         let name = text.strip_prefix(b"/").unwrap_or(&text);
@@ -285,8 +286,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
             return Err(Refusal::NotHere("the device is no network interface"));
         }
         let name = self.expand(name)?;
-        let unsafe_byte =
-            |b: &u8| b.is_ascii_whitespace() || b.is_ascii_control() || matches!(b, b':' | b'/' | b'%');
+        let unsafe_byte = |b: &u8| !b.is_ascii_graphic() || matches!(b, b':' | b'/' | b'%');
         let value: BString = match self.escape {
             Some(StringEscape::None) => name,
             _ => name.iter().map(|b| if unsafe_byte(b) { b'_' } else { *b }).collect::<Vec<u8>>().into(),
@@ -446,7 +446,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
     }
 
     fn run_builtin(&mut self, place: &Place, op: ListOp, builtin: &Builtin) -> Result<(), Refusal> {
-        let arguments = self.expand_all(&builtin.arguments)?;
+        let arguments = self.argv(&builtin.arguments)?;
         self.run(place, op, Some(Job::Builtin { name: builtin.name.clone(), arguments }));
         Ok(())
     }
@@ -488,4 +488,10 @@ impl<'e, H: Host> Evaluation<'e, H> {
         }
         Ok(())
     }
+}
+
+/// A path without its `.` components, as udev takes links; one of nothing else stays.
+fn without_dots(path: &[u8]) -> BString {
+    let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|part| *part != b".").collect();
+    if parts.iter().all(|part| part.is_empty()) { path.into() } else { bstr::join("/", parts).into() }
 }

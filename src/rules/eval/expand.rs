@@ -80,7 +80,10 @@ impl<H: Host> Evaluation<'_, H> {
         Ok(match var {
             Var::Devnode => owned(facts.node.as_ref().map(|node| self.below_dev(node)).unwrap_or_default()),
             Var::Attr(name) => owned(self.attribute_value(name)),
-            Var::Env(key) => borrowed(self.out.properties.get(key).unwrap_or_default()),
+            Var::Env(key) => match self.out.properties.get(key) {
+                Some(value) => borrowed(value),
+                None => owned(self.host.global(key).unwrap_or_default()),
+            },
             Var::Kernel => owned(facts.devpath.sysname()),
             Var::Number => owned(sysnum(&facts.devpath.sysname()).into()),
             Var::Driver => {
@@ -183,8 +186,8 @@ pub(super) fn split_command(line: &[u8]) -> Vec<BString> {
     words
 }
 
-/// The `KEY=VALUE` lines of a text. Blank lines, comments, lines without `=` and empty values are left out; one pair of
-/// quotes around a value is removed. Values that no record can hold are left out too.
+/// The `KEY=VALUE` lines of a text. Blank lines, comments, lines without `=`, empty values and such with one quote are
+/// left out; one pair of quotes around a value is removed. Values that no record can hold are left out too.
 pub(super) fn parse_lines(text: &[u8]) -> Properties {
     let mut out = Properties::new();
     for line in text.lines() {
@@ -194,6 +197,8 @@ pub(super) fn parse_lines(text: &[u8]) -> Properties {
         };
         let value = match value.trim() {
             [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
+            // A quote without its other half: the line is no assignment.
+            [b'"' | b'\'', ..] => continue,
             value => value,
         };
         if !value.is_empty() {
@@ -246,6 +251,6 @@ mod tests {
     fn import_lines() {
         let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\n";
         let found: Vec<String> = parse_lines(text).iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20", "I=\"open"]);
+        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20"]);
     }
 }

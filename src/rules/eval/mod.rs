@@ -16,7 +16,7 @@ use bstr::BString;
 
 pub use self::effect::CODES;
 pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
-use super::compile::Compiled;
+use super::compile::{Compiled, Skip};
 use super::host::Host;
 use super::ir::{Condition, Rule, Step, StepKind, StringEscape, Subject};
 use super::trace::{Observer, Seen, Spot};
@@ -31,18 +31,25 @@ pub fn evaluate<H: Host, O: Observer>(
     observer: &mut O,
 ) -> Outcome {
     let mut evaluation = Evaluation::new(event, host);
+    let mut next = 0;
     if O::EVERY_RULE {
         for (at, rule) in rules.all() {
             observer.rule(rule);
             match rules.skip(at, event) {
+                _ if at < next => observer.skipped(Skip::Jumped),
                 Some(why) => observer.skipped(why),
-                None => evaluation.rule(at, rule, observer),
+                None => {
+                    next =
+                        evaluation.rule(at, rule, observer).then(|| rules.jump(at)).flatten().unwrap_or(next)
+                }
             }
         }
     } else {
         for (at, rule) in rules.candidates(event) {
-            observer.rule(rule);
-            evaluation.rule(at, rule, observer);
+            if at >= next {
+                observer.rule(rule);
+                next = evaluation.rule(at, rule, observer).then(|| rules.jump(at)).flatten().unwrap_or(next);
+            }
         }
     }
     evaluation.out
@@ -87,15 +94,16 @@ impl<'e, H: Host> Evaluation<'e, H> {
         }
     }
 
-    fn rule<'r: 'e>(&mut self, at: usize, rule: &'r Rule, observer: &mut impl Observer) {
+    /// Runs a rule; true if all its conditions held.
+    fn rule<'r: 'e>(&mut self, at: usize, rule: &'r Rule, observer: &mut impl Observer) -> bool {
         (self.rule, self.index, self.escape) = (at, None, None);
         let mut steps = rule.steps.iter();
-        for step in steps.by_ref() {
-            if !self.step(step, observer) {
-                break;
-            }
-        }
+        let held = steps.by_ref().all(|step| self.step(step, observer));
         self.look_on(steps, observer);
+        if held && let Some(jump) = &rule.jump {
+            observer.jump(&jump.place, jump.to);
+        }
+        held
     }
 
     /// Shows the harmless conditions behind the one that failed to an observer that wants them.

@@ -139,7 +139,7 @@ pub(crate) fn compile(rules: Vec<Vec<StepKind>>) -> Compiled {
     let rule = |(at, steps): (usize, Vec<StepKind>)| {
         let place = || source.place(at..at + 1);
         let steps = steps.into_iter().map(|kind| Step { place: place(), kind }).collect();
-        Rule { place: place(), about: None, steps }
+        Rule { place: place(), about: None, steps, jump: None }
     };
     let rules = rules.into_iter().enumerate().map(rule).collect();
     Compiled::new(&[Arc::new(RuleFile { source: Arc::clone(&source), rules })])

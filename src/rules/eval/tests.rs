@@ -9,7 +9,7 @@ use super::{Job, evaluate};
 use crate::ids::Action;
 use crate::rules::compile::Skip;
 use crate::rules::ir::{
-    Access, Builtin, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
+    Access, Builtin, Command, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
 };
 use crate::rules::trace::{Applied, Observer, On, Seen, StepTrace, Trace, Unobserved};
 
@@ -43,6 +43,7 @@ fn every_condition() {
         is("name", ""),
         is_not("link", "gps"),
         is("attr.label", " two  words"),
+        is("attr.label", " two  words "),
         is("attr.power/control", "auto"),
         is("attr.[net/eth0]mtu", "1500"),
         is("attr.../../../bInterfaceNumber", "00"),
@@ -81,7 +82,7 @@ fn every_condition() {
         is("attr.nothing", "*"),
         is_not("attr.nothing", "x"),
         is("attr.label", "two"),
-        is("attr.label", " two  words "),
+        is("attr.label", " two  words  "),
         when("attr.empty", Test::Exists(false)),
         when("attr.label", range(None, None)),
         when("attr.nothing", range(None, None)),
@@ -307,7 +308,8 @@ fn properties_and_tags() {
 
 #[test]
 fn imports() {
-    let builtin = |name: &str| Import::Builtin(Builtin { name: name.into(), arguments: vec![] });
+    let builtin =
+        |name: &str| Import::Builtin(Builtin { name: name.into(), arguments: Command::Argv(vec![]) });
     let lines = crate::rules::ir::Command::Argv(vec![template("/bin/lines")]);
     let then = |what: Import| vec![vec![import(what), link("x")]];
     check(vec![
@@ -394,7 +396,10 @@ fn jobs() {
     let machine = Machine::new();
     let builtin = act(Effect::RunBuiltin {
         op: ListOp::Add,
-        builtin: Builtin { name: "kmod".into(), arguments: vec![template("load"), template("%k")] },
+        builtin: Builtin {
+            name: "kmod".into(),
+            arguments: Command::Argv(vec![template("load"), template("%k")]),
+        },
     });
     let jobs = |rules| -> Vec<Job> {
         outcome(&machine, Action::Add, TTY, rules).run.into_iter().map(|given| given.value).collect()

@@ -13,7 +13,6 @@ macro_rules! codes {
 codes! {
     SYNTAX = "syntax", "The text is no TOML; the whole file is left out.";
     UNREADABLE = "unreadable", "The file or directory can't be read, or the file is no regular file.";
-    UDEV_LANGUAGE = "udev-language", "A `.rules` file in a directory of nameplate: it is left out.";
     UNKNOWN_KEY = "unknown-key", "A key that the language does not have; one that may be a condition costs its rule.";
     WRONG_TYPE = "wrong-type", "A value of another type than the key takes.";
     MISSING_KEY = "missing-key", "A table lacks a key that it needs.";

@@ -184,6 +184,6 @@ fn builtin(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Builtin,
         let span = cx.inside(value, at..at + name.len());
         return Err(cx.error_hint(codes::UNKNOWN_BUILTIN, format!("unknown builtin `{name}`"), span, hint));
     }
-    let arguments = words.map(|word| Template::parse(word.as_bytes()).0).collect();
+    let arguments = Command::Argv(words.map(|word| Template::parse(word.as_bytes()).0).collect());
     Ok((Builtin { name: name.to_owned(), arguments }, used))
 }

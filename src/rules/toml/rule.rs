@@ -202,5 +202,5 @@ fn finish(cx: &mut Cx<'_>, draft: Draft, about: Option<String>, span: Range<usiz
         let hint = "add a condition, as match = { subsystem = \"tty\" }";
         cx.warning(codes::NO_CONDITIONS, "this rule applies to every device", span.clone(), hint);
     }
-    Some(Rule { place: cx.place(span), about, steps: draft.into_steps() })
+    Some(Rule { place: cx.place(span), about, steps: draft.into_steps(), jump: None })
 }

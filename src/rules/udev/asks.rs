@@ -1,0 +1,168 @@
+//! Owns the tokens that ask: what each key's `==` and `!=` mean, programs and imports included.
+
+use bstr::{BStr, ByteSlice};
+
+use super::codes;
+use super::keys::{self, Key};
+use super::lex::{Operator, Token};
+use super::line::{Cx, Lost, Parts};
+use crate::rules::ir::{Builtin, Command, Condition, ConstKey, Import, Subject, Test};
+use crate::text::{Case, Pattern, check_glob};
+
+/// True for a condition that changes something: its line is worth running.
+pub(super) fn acts(subject: &Subject) -> bool {
+    matches!(subject, Subject::Program(_) | Subject::Import(_))
+}
+
+/// Reads a token that asks.
+pub(super) fn token(
+    cx: &mut Cx<'_>,
+    token: &Token<'_>,
+    key: Key,
+    operator: Operator,
+    parts: &mut Parts,
+) -> Result<(), Lost> {
+    let place = cx.place(&token.span);
+    let on_parent = matches!(key, Key::Kernels | Key::Subsystems | Key::Drivers | Key::Attrs | Key::Tags);
+    let subject = subject(cx, token, key)?;
+    let test = match &subject {
+        Subject::File(_) => mask(cx, token, operator)?,
+        Subject::Program(_) | Subject::Import(_) => Test::Exists(operator == Operator::Match),
+        _ => compared(cx, token, key, operator),
+    };
+    let condition = Condition { subject, test };
+    if on_parent {
+        parts.parent(place, condition);
+    } else {
+        parts.when(place, condition);
+    }
+    Ok(())
+}
+
+fn name<'t>(token: &'t Token<'_>) -> &'t BStr {
+    token.attribute.as_ref().map(|(name, _)| *name).unwrap_or_default()
+}
+
+fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost> {
+    let attribute = |cx: &mut Cx<'_>| {
+        let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
+        cx.name_template(name(token), &span)
+    };
+    Ok(match key {
+        Key::Action => Subject::Action,
+        Key::Devpath => Subject::Devpath,
+        Key::Kernel | Key::Kernels => Subject::Kernel,
+        Key::Symlink => Subject::Link,
+        Key::Name => Subject::Name,
+        Key::Env => Subject::Property(name(token).into()),
+        Key::Const => Subject::Const(match name(token).as_bytes() {
+            b"arch" => ConstKey::Arch,
+            b"virt" => ConstKey::Virt,
+            _ => ConstKey::Cvm,
+        }),
+        Key::Tag | Key::Tags => Subject::Tag,
+        Key::Subsystem | Key::Subsystems => Subject::Subsystem,
+        Key::Driver | Key::Drivers => Subject::Driver,
+        Key::Attr => Subject::Attribute(attribute(cx)),
+        Key::Attrs => {
+            parent_path(cx, token);
+            Subject::Attribute(attribute(cx))
+        }
+        Key::Sysctl => Subject::Sysctl(attribute(cx)),
+        Key::Test => Subject::File(cx.template(token)),
+        Key::Program => Subject::Program(Command::Line(cx.template(token))),
+        Key::Import => Subject::Import(import(cx, token)?),
+        Key::Result => Subject::Result,
+        // The table gives the others no operator that asks.
+        _ => return Err(cx.lost(codes::BAD_OPERATOR, "this key asks nothing", &token.span, "")),
+    })
+}
+
+fn parent_path(cx: &mut Cx<'_>, token: &Token<'_>) {
+    let Some((name, at)) = &token.attribute else { return };
+    let message = if name.starts_with(b"device/") {
+        "`device/` leads to another device, and to another one in newer kernels"
+    } else if name.contains_str("../") {
+        "`../` leads to another device"
+    } else {
+        return;
+    };
+    cx.warn(codes::PARENT_PATH, message, at, "leave the path out: ATTRS looks at every device on the way up");
+}
+
+/// What a value is compared with.
+fn compared(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> Test {
+    let case = if token.fold { Case::Fold } else { Case::Sensitive };
+    let any = key == Key::Subsystem && matches!(token.value.as_slice(), b"subsystem" | b"bus" | b"class");
+    let pattern = if any {
+        let hint = "it stands for all three; write the subsystem's name";
+        cx.warn(codes::ANY_SUBSYSTEM, format!("`{}` is no subsystem", token.value), &token.value_span, hint);
+        Pattern::new(b"subsystem|class|bus", case)
+    } else {
+        glob(cx, token);
+        Pattern::new(&token.value, case)
+    };
+    if operator == Operator::Match { Test::Is(pattern) } else { Test::IsNot(pattern) }
+}
+
+fn glob(cx: &mut Cx<'_>, token: &Token<'_>) {
+    if !token.value.contains(&b'[') {
+        return;
+    }
+    if let Err(error) = check_glob(&token.value) {
+        let hint = "the pattern is compared as it stands; write `[[]` for the byte `[` itself";
+        cx.warn(codes::BAD_GLOB, error.to_string(), &token.value_span, hint);
+    }
+}
+
+fn mask(cx: &mut Cx<'_>, token: &Token<'_>, operator: Operator) -> Result<Test, Lost> {
+    let Some((text, at)) = token.attribute.as_ref().filter(|(text, _)| !text.is_empty()) else {
+        return Ok(Test::Exists(operator == Operator::Match));
+    };
+    match super::action::octal(text) {
+        Some(bits) if operator == Operator::Match => Ok(Test::Mode(bits)),
+        Some(bits) => Ok(Test::NoMode(bits)),
+        None => {
+            let message = format!("`{text}` is no octal mode");
+            Err(cx.lost(codes::BAD_MASK, message, at, "write octal digits up to 7777, as TEST{0111}"))
+        }
+    }
+}
+
+fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
+    let first = token.value.fields().next().unwrap_or_default();
+    Ok(match name(token).as_bytes() {
+        b"program" if keys::BUILTINS.iter().any(|known| known.as_bytes() == first) => {
+            Import::Builtin(builtin(cx, token)?)
+        }
+        b"program" => Import::Program(Command::Line(cx.template(token))),
+        b"builtin" => Import::Builtin(builtin(cx, token)?),
+        b"file" => Import::File(cx.template(token)),
+        b"db" => Import::Db(cx.template(token)),
+        b"cmdline" => Import::CommandLine(cx.template(token)),
+        _ => Import::Parent(Pattern::single(&token.value, Case::Sensitive)),
+    })
+}
+
+/// A builtin and its arguments.
+pub(super) fn builtin(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Builtin, Lost> {
+    let text = token.value.trim_start();
+    let name = text.fields().next().unwrap_or_default();
+    let of_udev = keys::BUILTINS.iter().any(|known| known.as_bytes() == name);
+    let known = cx.known.builtins.iter().any(|known| known.as_bytes() == name);
+    if !known && !of_udev {
+        let hint = format!("the builtins are: {}", keys::BUILTINS.join(", "));
+        let message = format!("there is no builtin `{}`", name.as_bstr());
+        return Err(cx.lost(codes::UNKNOWN_BUILTIN, message, &token.value_span, &hint));
+    }
+    if !known {
+        let message = format!("nameplate does not have udev's builtin `{}` yet", name.as_bstr());
+        cx.warn(codes::MISSING_BUILTIN, message, &token.value_span, "it fails when it is run");
+    }
+    let rest = text.get(name.len()..).unwrap_or_default().trim_start();
+    let exact = cx.is_verbatim(token);
+    let start = token.inner.end.saturating_sub(rest.len());
+    let span = if exact { start..token.inner.end } else { token.inner.clone() };
+    let arguments = Command::Line(cx.template_at(rest, &span, exact));
+    Ok(Builtin { name: name.to_str_lossy().into_owned(), arguments })
+}

@@ -1,0 +1,26 @@
+//! Owns the list of what is read otherwise than systemd 257 reads it, for the man page.
+
+/// What it is about, and what happens here.
+pub const DIFFERENCES: &[(&str, &str)] = &[
+    ("a line of 16,384 bytes or more", "costs itself; systemd reads nothing of the file from there on"),
+    ("CONST{cvm}", "is known, as the manual says; systemd's parser refuses it"),
+    (
+        "the name of a builtin",
+        "has to be whole; systemd takes the first builtin whose name begins with the word",
+    ),
+    (
+        "long values",
+        "are not cut: systemd leaves out a property of 512 bytes and more, a link or a path of 1,024 and more, and compares 511 bytes of an attribute",
+    ),
+    (
+        "a failure while a line is carried out",
+        "costs the one assignment; systemd gives up the whole event for some of them",
+    ),
+    ("a property that only the kernel sets", "is not taken from IMPORT either"),
+    (
+        "a NUL or a newline in a property, and a property name with white space or `=`",
+        "is refused: it would forge lines of the record",
+    ),
+    ("log_level", "changes nothing: `nameplate explain` shows what a log at that level would"),
+    ("RESULT, IMPORT{program}", "output is kept up to 64 KiB, not 16"),
+];

@@ -1,0 +1,142 @@
+//! udev's rule language, case by case: a text, the diagnostics it gets, the rules it becomes, what they do to a device;
+//! and the same asked of the machine's own udev.
+
+#[path = "common/mod.rs"]
+mod common;
+#[cfg(test)]
+mod udev_rules {
+    pub(crate) mod cases;
+    pub(crate) mod show;
+}
+
+use std::collections::BTreeSet;
+
+use nameplate::diag::{Severity, render};
+use nameplate::roots::Roots;
+use nameplate::rules::load;
+use nameplate::rules::udev::{self, codes, keys};
+use udev_rules::cases::PARSE;
+use udev_rules::show::{diagnostics, known, parse, printed, without_places};
+
+#[test]
+fn every_text() {
+    let mut wrong = Vec::new();
+    for (text, expected_diagnostics, expected_rules) in PARSE {
+        let parsed = parse(text.as_bytes());
+        let (found, rules) = (diagnostics(&parsed.diagnostics), printed(&parsed.rules));
+        if found != *expected_diagnostics || rules != *expected_rules {
+            let shown: String = parsed.diagnostics.iter().map(|d| render(d, false) + "\n").collect();
+            wrong.push(format!("{text}\n  found    [{found}]\n{rules}\n  expected [{expected_diagnostics}]\n{expected_rules}\n{shown}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), PARSE.len(), wrong.join("\n\n"));
+}
+
+#[test]
+fn what_is_printed_is_read_as_the_same() {
+    for (text, ..) in PARSE {
+        let first = parse(text.as_bytes()).rules;
+        let again = parse(udev::print(&first).unwrap().as_slice()).rules;
+        assert_eq!(without_places(first), without_places(again), "{text}");
+    }
+}
+
+#[test]
+fn every_code_and_every_key_with_every_operator_has_a_case() {
+    let mut seen: BTreeSet<String> = BTreeSet::from(["line-too-long".into()]);
+    for (_, found, _) in PARSE {
+        seen.extend(found.split_whitespace().filter_map(|one| Some(one.split_once('@')?.0.to_owned())));
+    }
+    let table: BTreeSet<String> = codes::CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
+    assert_eq!(seen, table);
+    let all: String = PARSE.iter().map(|(text, ..)| format!("{text}\n")).collect();
+    for info in keys::KEYS {
+        for (operator, _) in info.operators {
+            let operator = operator.as_str();
+            let found = all.match_indices(info.name).any(|(at, name)| {
+                let word = at == 0 || !all.as_bytes()[at - 1].is_ascii_uppercase();
+                let rest = &all[at + name.len()..];
+                let rest = match rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+                    Some((_, rest)) => rest,
+                    None => rest,
+                };
+                let longer = operator == "=" && rest.starts_with("==");
+                word && rest.starts_with(operator) && !longer
+            });
+            assert!(found, "no case for {}{operator}", info.name);
+        }
+    }
+}
+
+#[test]
+fn every_diagnostic_says_how_to_repair_it() {
+    for (text, ..) in PARSE {
+        for diagnostic in parse(text.as_bytes()).diagnostics {
+            assert!(!diagnostic.message.is_empty() && !diagnostic.message.contains('\n'), "{diagnostic}");
+            let hint = diagnostic.hint.as_deref();
+            let needed = diagnostic.code != codes::UNKNOWN_KEY;
+            assert!(hint != Some("") && (hint.is_some() || !needed), "{diagnostic}");
+        }
+    }
+}
+
+#[test]
+fn hints_name_the_repair() {
+    let cases = [
+        ("KERNAL==\"a\", ENV{A}=\"1\"", "did you mean `KERNEL`?"),
+        ("kernel==\"a\", ENV{A}=\"1\"", "did you mean `KERNEL`?"),
+        ("SUBSYTEMS==\"a\", ENV{A}=\"1\"", "did you mean `SUBSYSTEMS`?"),
+        ("KERNEL=\"a\", ENV{A}=\"1\"", "`KERNEL` takes == !="),
+        ("NAME+=\"a\"", "it is read as `=`; write `=`"),
+        ("KERNEL==a, ENV{A}=\"1\"", "write \"a\""),
+        ("KERNEL=='a', ENV{A}=\"1\"", "values stand between double quotes: \"…\""),
+        (
+            "IMPORT=\"a\"",
+            "write one of IMPORT{file}, IMPORT{program}, IMPORT{builtin}, IMPORT{db}, IMPORT{cmdline}, IMPORT{parent}",
+        ),
+        ("SYMLINK+=\"a%q\"", "it stands for itself; write `%%` if that is meant"),
+        ("LABEL=\"a\"\nGOTO=\"a\"", "a jump leads forward only; move the label behind it"),
+        ("OPTIONS+=\"dump\", ENV{A}=\"1\"", "`nameplate explain DEVICE` shows the same"),
+    ];
+    for (text, hint) in cases {
+        let found = parse(text.as_bytes()).diagnostics;
+        assert!(found.iter().any(|d| d.hint.as_deref() == Some(hint)), "{text}\n{found:#?}");
+    }
+}
+
+#[test]
+fn a_long_line_costs_itself() {
+    let long = "x".repeat(udev::LINE_MAX);
+    let text = format!("ENV{{A}}=\"1\"\nENV{{B}}=\"{long}\"\nENV{{C}}=\"1\"\n");
+    let parsed = parse(text.as_bytes());
+    assert_eq!(diagnostics(&parsed.diagnostics), "line-too-long@2:1");
+    assert_eq!(printed(&parsed.rules), "ENV{A}=\"1\"\nENV{C}=\"1\"");
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let parsed = parse(b"# \xff\nENV{A}=\"\xfc\x80\", BOGUS=\"1\"\nENV{B}=\"\xfc\"\n");
+    assert_eq!(diagnostics(&parsed.diagnostics), "unknown-key@2:14");
+    assert_eq!(udev::print(&parsed.rules).unwrap(), b"ENV{B}=\"\xfc\"\n"[..]);
+}
+
+/// Directories of `.rules` files: this machine's, and what `contrib/debian-rules` unpacks.
+#[test]
+fn every_file_that_is_here_loads() {
+    let mut dirs = Roots::system().udev_rule_dirs();
+    if let Some(more) = std::env::var_os("NAMEPLATE_DEBIAN_RULES") {
+        dirs.push(more.into());
+    }
+    dirs.retain(|dir| dir.is_dir());
+    if dirs.is_empty() {
+        return common::skip("there are no udev rules");
+    }
+    let loaded = load::load(&dirs, &known());
+    let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let refused: String = errors.map(|diagnostic| render(diagnostic, false)).collect();
+    assert!(refused.is_empty(), "{refused}");
+    for file in &loaded.files {
+        let again = parse(udev::print(&file.rules).unwrap().as_slice()).rules;
+        assert_eq!(without_places(file.rules.clone()), without_places(again), "{:?}", file.source.path);
+    }
+}
