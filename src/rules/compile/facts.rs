@@ -26,14 +26,14 @@ pub(super) enum Fact {
 impl Fact {
     pub(super) const ALL: [Fact; 4] = [Fact::Kernel, Fact::Subsystem, Fact::Devpath, Fact::Devtype];
 
-    /// The fact that a subject looks at on the event's own device. The devtype is none where a rule may set it.
-    pub(super) fn of(subject: &Subject, devtype_is_fixed: bool) -> Option<Self> {
+    /// The fact that a subject looks at on the event's own device. Neither language lets a rule set `DEVTYPE`.
+    pub(super) fn of(subject: &Subject) -> Option<Self> {
         match subject {
             Subject::Kernel => Some(Fact::Kernel),
             Subject::Subsystem => Some(Fact::Subsystem),
             Subject::Devpath => Some(Fact::Devpath),
-            Subject::Devtype if devtype_is_fixed => Some(Fact::Devtype),
-            Subject::Property(key) if devtype_is_fixed && key == "DEVTYPE" => Some(Fact::Devtype),
+            Subject::Devtype => Some(Fact::Devtype),
+            Subject::Property(key) if key == "DEVTYPE" => Some(Fact::Devtype),
             _ => None,
         }
     }
@@ -136,7 +136,8 @@ impl FactIndex {
         let found = Value::One(Cow::Borrowed(value));
         let mut may = self.free.clone();
         let mut look = |at: &usize| {
-            let group = self.groups.get(*at).filter(|group| group.conditions.iter().all(|c| holds(c, &found)));
+            let group =
+                self.groups.get(*at).filter(|group| group.conditions.iter().all(|c| holds(c, &found)));
             group.into_iter().for_each(|group| group.rules.add_to(&mut may));
         };
         self.anywhere.iter().for_each(&mut look);

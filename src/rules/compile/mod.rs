@@ -18,11 +18,11 @@ use std::sync::Arc;
 use bstr::BStr;
 
 pub(super) use self::bits::Bits;
-use self::facts::{Fact, FactIndex};
 pub(super) use self::facts::Givens;
+use self::facts::{Fact, FactIndex};
 pub(super) use self::runs::{Form, Level, Node, Run};
 use super::eval::{EventFacts, holds};
-use super::ir::{Condition, Effect, Rule, RuleFile, Step, StepKind, Subject};
+use super::ir::{Condition, Effect, Rule, RuleFile, StepKind, Subject};
 use super::trace::Value;
 use crate::ids::Action;
 
@@ -120,19 +120,21 @@ impl Compiled {
                 rules.push(content);
             }
         }
-        let devtype_is_fixed = !rules.iter().any(|rule| rule.steps.iter().any(sets_devtype));
-        let runs = runs::find(&rules, devtype_is_fixed);
+        let runs = runs::find(&rules);
         for (number, run) in runs.iter().enumerate() {
-            entries.get_mut(run.range.clone()).into_iter().flatten().for_each(|entry| entry.run = Some(number));
+            entries
+                .get_mut(run.range.clone())
+                .into_iter()
+                .flatten()
+                .for_each(|entry| entry.run = Some(number));
         }
-        let by_action = Action::ALL.map(|action| {
-            Bits::of(rules.len(), |at| rules.get(at).is_some_and(|rule| allows(rule, action)))
-        });
+        let by_action = Action::ALL
+            .map(|action| Bits::of(rules.len(), |at| rules.get(at).is_some_and(|rule| allows(rule, action))));
         let by_kind = KINDS.map(|kind| {
             Bits::of(rules.len(), |at| entries.get(at).is_some_and(|entry| entry.needs.meets(kind)))
         });
         let by_fact = Fact::ALL.map(|fact| {
-            let on_it = |c: &&Condition| Fact::of(&c.subject, devtype_is_fixed) == Some(fact);
+            let on_it = |c: &&Condition| Fact::of(&c.subject) == Some(fact);
             FactIndex::new(rules.len(), rules.iter().map(|rule| leading(rule).filter(on_it).collect()))
         });
         Self { files: files.into(), entries, by_action, by_kind, by_fact, runs }
@@ -219,11 +221,6 @@ fn leading(rule: &Rule) -> impl Iterator<Item = &Condition> {
 fn allows(rule: &Rule, action: Action) -> bool {
     let word = Value::One(Cow::Borrowed(BStr::new(action.as_str())));
     leading(rule).filter(|c| c.subject == Subject::Action).all(|condition| holds(condition, &word))
-}
-
-/// True for a step after which the devtype may be another. No import sets it.
-fn sets_devtype(step: &Step) -> bool {
-    matches!(&step.kind, StepKind::Do { effect: Effect::Property { key, .. }, .. } if key == "DEVTYPE")
 }
 
 /// What an event has to offer.

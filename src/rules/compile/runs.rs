@@ -91,11 +91,11 @@ struct Line<'r> {
 }
 
 /// Finds the runs of a rule set, in order.
-pub(super) fn find(rules: &[&Rule], devtype_is_fixed: bool) -> Vec<Run> {
+pub(super) fn find(rules: &[&Rule]) -> Vec<Run> {
     let mut out = Vec::new();
     let mut open = Open::default();
     for (at, rule) in rules.iter().enumerate() {
-        let line = Line::of(rule, devtype_is_fixed);
+        let line = Line::of(rule);
         let fits = line.as_ref().is_some_and(|line| open.takes(&line.shape));
         if !fits {
             out.extend(std::mem::take(&mut open).close());
@@ -135,7 +135,8 @@ impl<'r> Open<'r> {
                 single.extend(lines.into_iter().map(|(at, _)| at));
                 continue;
             }
-            let asked: Vec<_> = lines.iter().map(|(rule, [own, up])| Asked { own, up, rule: *rule }).collect();
+            let asked: Vec<_> =
+                lines.iter().map(|(rule, [own, up])| Asked { own, up, rule: *rule }).collect();
             let levels = |slots: &[Slot<'_>]| slots.iter().map(Level::from).collect();
             forms.push(Form { own: levels(&shape.own), up: levels(&shape.up), top: Node::new(&asked) });
         }
@@ -161,10 +162,10 @@ impl From<&Slot<'_>> for Level {
 
 impl<'r> Line<'r> {
     /// What a rule asks before it does anything; `None` if it asks for no plain value.
-    fn of(rule: &'r Rule, devtype_is_fixed: bool) -> Option<Self> {
+    fn of(rule: &'r Rule) -> Option<Self> {
         let mut line = Self::default();
         for condition in super::leading(rule) {
-            if Fact::of(&condition.subject, devtype_is_fixed).is_none() && condition.subject != Subject::Action {
+            if Fact::of(&condition.subject).is_none() && condition.subject != Subject::Action {
                 put(&mut line.shape.own, &mut line.own, condition, false);
             }
         }
@@ -177,14 +178,18 @@ impl<'r> Line<'r> {
             // The walk up is left to the rules that get there.
             line.shape.up.clear();
         }
-        let combinations =
-            line.own.iter().chain(&line.up).map(Vec::len).try_fold(1, usize::checked_mul);
+        let combinations = line.own.iter().chain(&line.up).map(Vec::len).try_fold(1, usize::checked_mul);
         let few = combinations.is_some_and(|all| all <= COMBINATIONS_MAX);
         (few && !(line.own.is_empty() && line.up.is_empty())).then_some(line)
     }
 }
 
-fn put<'r>(slots: &mut Vec<Slot<'r>>, values: &mut Vec<Values<'r>>, condition: &'r Condition, on_the_way_up: bool) {
+fn put<'r>(
+    slots: &mut Vec<Slot<'r>>,
+    values: &mut Vec<Values<'r>>,
+    condition: &'r Condition,
+    on_the_way_up: bool,
+) {
     match plain(condition, on_the_way_up) {
         Some(plain) => {
             slots.push(Slot::Key(&condition.subject));
@@ -231,7 +236,8 @@ impl Node {
                 Node::Keys(keys.into_iter().map(below).collect())
             }
             Some(Asked { up: [_, ..], .. }) => {
-                let above: Vec<_> = lines.iter().map(|line| Asked { own: line.up, up: &[], ..*line }).collect();
+                let above: Vec<_> =
+                    lines.iter().map(|line| Asked { own: line.up, up: &[], ..*line }).collect();
                 Node::Up { reached: rules(), top: Box::new(Node::new(&above)) }
             }
             _ => Node::Rules(rules()),
