@@ -8,6 +8,8 @@ mod effect;
 mod expand;
 mod outcome;
 #[cfg(test)]
+mod reads;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
