@@ -109,11 +109,19 @@ pub(super) fn find(rules: &[&Rule]) -> Vec<Run> {
     out
 }
 
+/// A line of a run: its number, and the values that it puts into its form.
+#[derive(Debug)]
+struct Member<'r> {
+    rule: usize,
+    own: Vec<Values<'r>>,
+    up: Vec<Values<'r>>,
+}
+
 /// A run that is not at its end yet.
 #[derive(Debug, Default)]
 struct Open<'r> {
     range: Option<Range<usize>>,
-    forms: HashMap<Shape<'r>, Vec<(usize, [Vec<Values<'r>>; 2])>>,
+    forms: HashMap<Shape<'r>, Vec<Member<'r>>>,
 }
 
 impl<'r> Open<'r> {
@@ -123,7 +131,7 @@ impl<'r> Open<'r> {
 
     fn put(&mut self, at: usize, line: Line<'r>) {
         self.range = Some(self.range.as_ref().map_or(at, |range| range.start)..at + 1);
-        self.forms.entry(line.shape).or_default().push((at, [line.own, line.up]));
+        self.forms.entry(line.shape).or_default().push(Member { rule: at, own: line.own, up: line.up });
     }
 
     fn close(self) -> Option<Run> {
@@ -132,11 +140,11 @@ impl<'r> Open<'r> {
         let mut single = Vec::new();
         for (shape, lines) in self.forms {
             if lines.len() < LINES_MIN || !differ(&lines) {
-                single.extend(lines.into_iter().map(|(at, _)| at));
+                single.extend(lines.iter().map(|line| line.rule));
                 continue;
             }
             let asked: Vec<_> =
-                lines.iter().map(|(rule, [own, up])| Asked { own, up, rule: *rule }).collect();
+                lines.iter().map(|line| Asked { own: &line.own, up: &line.up, rule: line.rule }).collect();
             let levels = |slots: &[Slot<'_>]| slots.iter().map(Level::from).collect();
             forms.push(Form { own: levels(&shape.own), up: levels(&shape.up), top: Node::new(&asked) });
         }
@@ -146,9 +154,11 @@ impl<'r> Open<'r> {
 }
 
 /// True if not more than half of the lines ask for what the first does: otherwise looking it up saves little.
-fn differ(lines: &[(usize, [Vec<Values<'_>>; 2])]) -> bool {
-    let first = lines.first().map(|(_, values)| values);
-    lines.iter().filter(|(_, values)| Some(values) == first).count() <= lines.len() / 2
+fn differ(lines: &[Member<'_>]) -> bool {
+    let same = |first: &Member<'_>| {
+        lines.iter().filter(|line| line.own == first.own && line.up == first.up).count() <= lines.len() / 2
+    };
+    lines.first().is_some_and(same)
 }
 
 impl From<&Slot<'_>> for Level {
