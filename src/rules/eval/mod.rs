@@ -15,6 +15,7 @@ mod tests;
 use bstr::BString;
 
 pub use self::effect::CODES;
+pub(in crate::rules) use self::expand::split_command;
 pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
 use super::compile::{Compiled, Skip};
 use super::host::Host;

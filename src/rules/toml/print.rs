@@ -489,12 +489,12 @@ fn links(all: &[&Effect]) -> Said<Entries> {
         if words.replace(*split).is_some_and(|words| words != *split) {
             return Err("some links split at white space and some not".into());
         }
-        for (at, name) in names.iter().enumerate() {
+        let names = names.iter().map(template).collect::<Said<Vec<_>>>()?;
+        if *op == ListOp::Set {
             // Several names of one step take the place of what was there together.
-            if at > 0 && *op == ListOp::Set {
-                return Err("several links set at once".into());
-            }
-            changes.push((*op, template(name)?));
+            changes.push((*op, one_or_list(&names)));
+        } else {
+            changes.extend(names.into_iter().map(|name| (*op, name)));
         }
     }
     list("link", changes, one_or_list, if words == Some(true) { "words = true" } else { "" })
