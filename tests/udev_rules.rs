@@ -2,7 +2,13 @@
 //! and the same asked of the machine's own udev.
 
 // helpers of tests may panic like the tests that call them
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
 
 mod common;
 #[path = "common/devices.rs"]

@@ -150,6 +150,11 @@ impl Machine {
 
     /// What the rules of a text plan for a device; the same with and without the index.
     pub(crate) fn plan(&self, device: Device, action: Action, text: &str) -> Plan {
+        self.explain(device, action, text).0
+    }
+
+    /// The same with all that was seen on the way.
+    pub(crate) fn explain(&self, device: Device, action: Action, text: &str) -> (Plan, Trace) {
         let source = SourceFile::new(std::path::Path::new("x.rules"), text.as_bytes());
         let parsed = udev::parse(&source, text.as_bytes(), &known());
         let rules = Compiled::new(&[RuleFile { source, rules: parsed.rules }.into()]);
@@ -167,8 +172,9 @@ impl Machine {
             EventHost::new(around, &event, Instant::now() + Duration::from_secs(60), effects)
         };
         let plan = decide(&rules, &event, &self.roots, &mut host(), &mut Unobserved);
-        let observed = decide(&rules, &event, &self.roots, &mut host(), &mut Trace::default());
+        let mut trace = Trace::default();
+        let observed = decide(&rules, &event, &self.roots, &mut host(), &mut trace);
         assert_eq!(plan, observed, "{text}");
-        plan
+        (plan, trace)
     }
 }

@@ -13,31 +13,37 @@ use super::machine::Machine;
 use super::show::{known, parse, without_places};
 
 /// A token that may or may not be right.
-fn token() -> impl Strategy<Value = String> {
-    let names: Vec<&str> = keys::KEYS.iter().map(|info| info.name).collect();
-    let key = prop_oneof![20 => prop::sample::select(names), 1 => Just("FOO"), 1 => Just("")];
-    let braces = prop::sample::select(vec![
-        "",
-        "",
-        "",
+pub(crate) fn token() -> impl Strategy<Value = String> {
+    let odd = prop::sample::select(vec!["{a}", "{}", "{builtin}", "{0644}", "{$kernel}", "{a b}", "{"]);
+    let name = prop::sample::select(vec![
         "{a}",
         "{size}",
-        "{}",
-        "{builtin}",
-        "{program}",
-        "{file}",
-        "{db}",
-        "{parent}",
-        "{cmdline}",
-        "{arch}",
-        "{0644}",
         "{[a/b]c}",
+        "{a:=b}",
         "{$kernel}",
-        "{a b}",
+        "{%k x}",
+        "{../ro}",
         "{selinux}",
-        "{",
     ]);
-    let operator = prop::sample::select(vec!["==", "!=", "=", "+=", "-=", ":=", " == ", "", "===", "+"]);
+    let mode = prop::sample::select(vec!["{0644}", "{}", "", "{9}"]);
+    let key = (prop::sample::select(keys::KEYS), odd, name, mode, any::<prop::sample::Index>(), 0..10);
+    let key = key.prop_map(|(info, odd, name, mode, word, chance)| {
+        let word = |words: &[&str]| format!("{{{}}}", word.get(words));
+        let braces = match info.braces {
+            _ if chance == 0 => odd.to_owned(),
+            keys::Braces::None => String::new(),
+            keys::Braces::Name => name.to_owned(),
+            keys::Braces::OneOf(words) => word(words),
+            keys::Braces::MaybeOneOf(_) if chance < 3 => String::new(),
+            keys::Braces::MaybeOneOf(words) => word(words),
+            keys::Braces::MaybeMode => mode.to_owned(),
+        };
+        let key = if chance == 1 && odd == "{" { "FOO" } else { info.name };
+        (key, braces)
+    });
+    let operator = prop::sample::select(vec![
+        "==", "==", "!=", "!=", "=", "+=", "+=", "-=", ":=", " == ", "", "===", "+",
+    ]);
     let value = prop_oneof![
         Just("\"a\"".to_owned()),
         prop::sample::select(vec![
@@ -76,10 +82,11 @@ fn token() -> impl Strategy<Value = String> {
         ])
         .prop_map(str::to_owned),
         "\"[ -~]{0,6}\"",
+        "\"[ -~]{0,6}\"",
         ".{0,4}",
     ];
     let separator = prop::sample::select(vec![", ", " ", ",", "", " \\\n", "\\\n# c\n  ", "\n"]);
-    (key, braces, operator, value, separator).prop_map(|(key, braces, operator, value, separator)| {
+    (key, operator, value, separator).prop_map(|((key, braces), operator, value, separator)| {
         format!("{key}{braces}{operator}{value}{separator}")
     })
 }

@@ -2,6 +2,8 @@
 
 use nameplate::decide::Plan;
 use nameplate::ids::Action;
+use nameplate::rules::compile::Skip;
+use nameplate::rules::trace::StepTrace;
 
 use super::effects::{CONDITIONS, Device, LINES, NEWER, NODES, RUNS, VALUES};
 use super::machine::Machine;
@@ -23,7 +25,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    fn of(plan: &Plan) -> Self {
+    pub(crate) fn of(plan: &Plan) -> Self {
         let property = |p: &nameplate::decide::PlannedProperty| (p.key.to_string(), p.value.to_string());
         Self {
             properties: plan.properties.iter().map(property).collect(),
@@ -111,6 +113,16 @@ fn runs_and_nodes() {
     for (text, expected) in NODES {
         assert_eq!(node(&machine.plan(Device::Partition, Action::Add, text)), *expected, "{text}");
     }
+}
+
+#[test]
+fn explain_shows_jumps_and_what_they_skip() {
+    let text = "GOTO=\"end\"\nENV{A}=\"1\"\nSUBSYSTEM==\"usb\", ENV{A}=\"2\"\nLABEL=\"end\"\nENV{B}=\"1\"";
+    let (_, trace) = Machine::new().explain(Device::Partition, Action::Add, text);
+    let skipped: Vec<Option<Skip>> = trace.rules.iter().map(|rule| rule.skipped).collect();
+    assert_eq!(skipped, [None, Some(Skip::Jumped), Some(Skip::Jumped), None]);
+    let jump = |step: &StepTrace| matches!(step, StepTrace::Effect { what, .. } if what == "goto");
+    assert!(trace.rules[0].steps.iter().any(jump));
 }
 
 #[test]
