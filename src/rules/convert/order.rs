@@ -28,18 +28,21 @@ pub(super) fn toml_turn(step: &StepKind) -> u8 {
             Effect::Property { .. } => 12,
             Effect::Name(_) => 13,
             Effect::Tag { .. } => 14,
-            Effect::Owner(_) | Effect::Group(_) | Effect::Mode(_) => 15,
-            Effect::SecurityLabel { .. } => 16,
-            Effect::Link { .. } => 17,
-            Effect::Priority(_) => 18,
-            Effect::WriteAttribute { .. } | Effect::WriteSysctl { .. } => 19,
-            Effect::Access(_)
-            | Effect::Watch(_)
-            | Effect::DbPersist
-            | Effect::LogLevel(_)
-            | Effect::StaticNode { .. } => 20,
-            Effect::Run { .. } | Effect::RunBuiltin { .. } => 21,
-            Effect::Start(_) => 22,
+            // Within a turn of TOML: as they are printed.
+            Effect::Owner(_) => 15,
+            Effect::Group(_) => 16,
+            Effect::Mode(_) => 17,
+            Effect::SecurityLabel { .. } => 18,
+            Effect::Link { .. } => 19,
+            Effect::Priority(_) => 20,
+            Effect::WriteAttribute { .. } | Effect::WriteSysctl { .. } => 21,
+            Effect::Access(_) => 22,
+            Effect::Watch(_) => 23,
+            Effect::DbPersist | Effect::LogLevel(_) => 24,
+            Effect::StaticNode { .. } => 25,
+            Effect::RunBuiltin { .. } => 26,
+            Effect::Run { .. } => 27,
+            Effect::Start(_) => 28,
         },
     }
 }

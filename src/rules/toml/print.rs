@@ -71,9 +71,11 @@ pub fn print_file(conditions: &[(Place, Condition)]) -> Result<String, Vec<Unsay
 }
 
 fn lines(header: &str, entries: &Entries) -> String {
-    let width = entries.iter().map(|(key, _)| key.len()).filter(|len| *len <= 10).max().unwrap_or(0);
+    let short = |key: &str| key.len() <= 8 && !key.contains('.');
+    let width = entries.iter().filter(|(key, _)| short(key)).map(|(key, _)| key.len()).max().unwrap_or(0);
     let mut out = format!("{header}\n");
     for (key, value) in entries {
+        let width = if short(key) { width } else { 0 };
         let _infallible = writeln!(out, "{key:<width$} = {value}");
     }
     out
