@@ -124,7 +124,7 @@ tag   = "disk"
     ),
     (
         "KERNEL==\"a\", OPTIONS+=\"static_node=net/tun\", OPTIONS+=\"db_persist\", OPTIONS:=\"watch\", OPTIONS+=\"link_priority=-5\", OPTIONS+=\"string_escape=replace\", SECLABEL{smack}+=\"x\"\n",
-        "[[rule]]\nmatch = { kernel = \"a\" }\nseclabel.smack = \"x\"\npriority = -5\nwatch = true\noptions = [\"string_escape=replace\", \"db_persist\"]\nstatic_node = \"net/tun\"\nfinal = [\"watch\"]\n",
+        "[[rule]]\nmatch    = { kernel = \"a\" }\nseclabel.smack = \"x\"\npriority = -5\nwatch    = true\noptions  = [\"string_escape=replace\", \"db_persist\"]\nstatic_node = \"net/tun\"\nfinal    = [\"watch\"]\n",
     ),
     (
         "KERNEL==\"a\", ATTR{power/control}=\"auto\", SYSCTL{net.x}=\"%k\", NAME=\"lan$number\", OWNER=\"0\", GROUP=\"$env{G}\"\n",

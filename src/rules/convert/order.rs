@@ -175,7 +175,9 @@ fn of_subject(subject: &Subject) -> Vec<&Template> {
         Subject::Program(command) => of_command(command),
         Subject::Import(Import::Program(command)) => of_command(command),
         Subject::Import(Import::Builtin(Builtin { arguments, .. })) => of_command(arguments),
-        Subject::Import(Import::File(name) | Import::Db(name) | Import::CommandLine(name)) => vec![name],
+        Subject::Import(
+            Import::File(name) | Import::Db(name) | Import::CommandLine(name) | Import::ParentNamed(name),
+        ) => vec![name],
         _ => Vec::new(),
     }
 }
@@ -228,7 +230,9 @@ fn map_subject<E>(
         Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => change(name),
         Subject::Program(command) | Subject::Import(Import::Program(command)) => map_command(command, change),
         Subject::Import(Import::Builtin(builtin)) => map_command(&mut builtin.arguments, change),
-        Subject::Import(Import::File(name) | Import::Db(name) | Import::CommandLine(name)) => change(name),
+        Subject::Import(
+            Import::File(name) | Import::Db(name) | Import::CommandLine(name) | Import::ParentNamed(name),
+        ) => change(name),
         _ => Ok(()),
     }
 }

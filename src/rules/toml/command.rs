@@ -89,7 +89,11 @@ fn import(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Import, Reported> {
         "parent" => {
             let text = cx.text(source.value, "a string")?;
             check_pattern(cx, source.value, text)?;
-            Import::Parent(Pattern::single(text.as_bytes(), Case::Sensitive))
+            let (names, _) = cx.template(source.value, Index::NotYet)?;
+            match names.constant() {
+                Some(text) => Import::Parent(Pattern::single(text, Case::Sensitive)),
+                None => Import::ParentNamed(names),
+            }
         }
         _ => return Err(cx.unknown_key(source, "`import`", IMPORT_KEYS)),
     })

@@ -287,11 +287,11 @@ fn import(source: &Import) -> Said {
         Import::File(path) => format!("file = {}", template(path)?),
         Import::Db(key) => format!("db = {}", template(key)?),
         Import::CommandLine(key) => format!("cmdline = {}", template(key)?),
+        Import::ParentNamed(names) => format!("parent = {}", template(names)?),
         Import::Parent(names) => {
             let text = utf8(names.text())?;
-            if Pattern::single(text.as_bytes(), Case::Sensitive) != *names
-                || check_glob(text.as_bytes()).is_err()
-            {
+            let glob = Pattern::single(text.as_bytes(), Case::Sensitive);
+            if glob != *names || check_glob(text.as_bytes()).is_err() || text.contains(['$', '%']) {
                 return Err(format!("the pattern `{text}`"));
             }
             format!("parent = {}", string(text))
