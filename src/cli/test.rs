@@ -8,7 +8,7 @@ use super::context::Context;
 use super::dry::{Machine, Means, Rules, work_out};
 use super::exit::{Exit, Failure};
 use super::output::{self, Ink};
-use crate::diag;
+use crate::diag::{self, Diagnostic, Severity};
 use crate::rules::trace::Unobserved;
 
 /// Show what the rules would do with a device, changing nothing
@@ -33,6 +33,22 @@ pub(super) struct Options {
     pub(super) recording: Option<std::path::PathBuf>,
 }
 
+/// Shows mistakes in the rule files; of what is only odd, how much there is.
+fn complain(diagnostics: &[Diagnostic]) {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    let mut err = io::stderr().lock();
+    for diagnostic in errors {
+        let _nobody_reads = writeln!(err, "{}", diag::render(diagnostic, false));
+    }
+    if !warnings.is_empty() {
+        let count = warnings.len();
+        let s = if count == 1 { "" } else { "s" };
+        let _nobody_reads =
+            writeln!(err, "{count} warning{s} about the rule files: `nameplate check` shows them");
+    }
+}
+
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let machine = Machine::new(context, options.recording.as_deref())?;
@@ -55,8 +71,6 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
             writeln!(out, "{}", context.style.paint(Ink::Yellow, line))?;
         }
     }
-    for diagnostic in &rules.loaded.diagnostics {
-        let _nobody_reads = writeln!(io::stderr(), "{}", diag::render(diagnostic, false));
-    }
+    complain(&rules.loaded.diagnostics);
     Ok(Exit::Ok)
 }
