@@ -148,6 +148,15 @@ pub(crate) const TO_UDEV: &[(&str, &str)] = &[
         "[[rule]]\nparent = { subsystem = \"usb\", devtype = \"usb_interface\" }\ntag = \"t\"\n",
         "SUBSYSTEMS==\"usb\", ATTRS{bInterfaceNumber}==\"*\", TAG+=\"t\"\n",
     ),
+    // Links in the place of others.
+    (
+        "[[rule]]\nmatch = { subsystem = \"block\" }\nlink = { set = [\"a\", \"b-$kernel\"], add = \"c\" }\n",
+        "SUBSYSTEM==\"block\", SYMLINK=\"a b-$kernel\", SYMLINK+=\"c\"\n",
+    ),
+    (
+        "[[rule]]\nmatch = { subsystem = \"block\" }\nlink = { set = [\"a\", \"b/$env{ID_PATH}\"] }\n",
+        "SUBSYSTEM==\"block\", SYMLINK=\"\", SYMLINK+=\"a\", GOTO=\"links_1\"\nGOTO=\"end_1\"\nLABEL=\"links_1\", ENV{ID_PATH}==\"?*\", SYMLINK+=\"b/$env{ID_PATH}\"\nLABEL=\"end_1\"\n",
+    ),
     // Two devices on the way up.
     (
         "[[rule]]\nmatch = { subsystem = \"block\" }\nparent = [{ driver = \"nvme\" }, { subsystem = \"pci\" }]\ntag = \"t\"\n",
@@ -184,6 +193,11 @@ pub(crate) const LOST: &[(bool, &str, &[&str])] = &[
         &["2: the pattern `[`: `[` without `]`", "4: a rule that line 2 may skip"],
     ),
     (true, "KERNEL==\"a\", TAG+=\"$env{X}\", ENV{X}=\"1\"\n", &["1: this behind what line 1 does"]),
+    (
+        false,
+        "[[rule]]\nmatch = { kernel = \"a\" }\nlink = \"x-$attr{y}\"\noptions = \"string_escape=none\"\n",
+        &["3: white space that a substitution brings into one link"],
+    ),
     (false, "[[rule]]\nmatch = { attr.size = { min = 1 } }\nlink = \"a\"\n", &["2: a range of numbers"]),
     (
         false,

@@ -57,7 +57,7 @@ impl ProgramRunner for Parrot {
     fn run(&self, argv: &[BString], _: &Properties, _: Instant, _: usize) -> ProgramOutput {
         writeln!(self.0.borrow_mut(), "asked {argv:?}").unwrap();
         let sum: usize = argv.iter().flat_map(|word| word.iter()).map(|b| usize::from(*b)).sum();
-        let success = sum % 5 != 0;
+        let success = !sum.is_multiple_of(5);
         let stdout = format!("SAID={sum}\nOTHER=a b\n{}", argv.len());
         let failure = (!success).then(|| "it failed".to_owned());
         ProgramOutput { success, stdout: stdout.into(), failure }

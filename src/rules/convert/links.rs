@@ -115,7 +115,7 @@ fn is_set(key: &BString, steps: &[Step]) -> bool {
         },
         _ => false,
     });
-    let sets = steps.iter().filter_map(|step| match &step.kind {
+    let mut sets = steps.iter().rev().filter_map(|step| match &step.kind {
         StepKind::Do { effect: Effect::Property { key: set, value, append: false }, .. } if set == key => {
             Some(value)
         }
@@ -124,7 +124,7 @@ fn is_set(key: &BString, steps: &[Step]) -> bool {
     let full = |value: &Template| {
         value.parts().iter().any(|part| matches!(part, Part::Text(t) if !t.trim().is_empty()))
     };
-    match sets.last() {
+    match sets.next() {
         Some(value) => full(value),
         None => asks,
     }

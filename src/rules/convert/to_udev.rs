@@ -5,7 +5,7 @@ use bstr::{BString, ByteSlice};
 use super::links::{Doubt, doubts};
 use super::order::{acts, reorder};
 use crate::diag::Place;
-use crate::rules::ir::{Condition, Effect, ListOp, Rule, Step, StepKind, Subject, Test};
+use crate::rules::ir::{Condition, Effect, ListOp, Rule, Step, StepKind, StringEscape, Subject, Test};
 use crate::rules::template::{Part, Template, Var};
 use crate::rules::udev::{self, Unsayable, parent_turn, print_rule, turn};
 use crate::text::{Case, Pattern};
@@ -20,7 +20,7 @@ pub(super) fn print(rule: &Rule) -> Result<BString, Vec<Unsayable>> {
     }
     let steps = parents(&mut lines, steps, &end);
     main(&mut lines, steps, &end);
-    if lines.out.contains_str(&format!("GOTO=\"{end}\"")) {
+    if lines.out.contains_str(format!("GOTO=\"{end}\"")) {
         lines.out.extend_from_slice(format!("LABEL=\"{end}\"\n").as_bytes());
     }
     if lines.failed.is_empty() { Ok(lines.out) } else { Err(lines.failed) }
@@ -125,6 +125,7 @@ fn parents(lines: &mut Lines, steps: Vec<Step>, end: &str) -> Vec<Step> {
 
 /// The rule itself. Links that may have an empty part stand on lines of their own, behind a condition that they have not.
 fn main(lines: &mut Lines, steps: Vec<Step>, end: &str) {
+    lines.failed.extend(kept_spaces(&steps));
     let (certain, doubtful) = by_doubt(&steps);
     if doubtful.is_empty() {
         lines.push(None, &certain, None);
@@ -212,22 +213,66 @@ fn early_guards(certain: &[Step], doubtful: &[(Step, Vec<Doubt>)]) -> Option<Vec
 fn by_doubt(steps: &[Step]) -> (Vec<Step>, Vec<(Step, Vec<Doubt>)>) {
     let (mut certain, mut doubtful) = (Vec::new(), Vec::new());
     for step in steps {
-        let StepKind::Do {
-            effect: Effect::Link { op: op @ (ListOp::Add | ListOp::Set), names, split: false },
-            fixed,
-        } = &step.kind
-        else {
+        let StepKind::Do { effect: Effect::Link { op, names, split: false }, fixed } = &step.kind else {
             certain.push(step.clone());
             continue;
         };
-        for name in names {
-            let effect = Effect::Link { op: *op, names: vec![name.clone()], split: false };
-            let one = Step { place: step.place.clone(), kind: StepKind::Do { effect, fixed: *fixed } };
-            match doubts(name, steps) {
-                doubts if doubts.is_empty() || *op == ListOp::Set => certain.push(one),
-                doubts => doubtful.push((one, doubts)),
+        let link = |op: ListOp, name: &Template, split: bool| {
+            let effect = Effect::Link { op, names: vec![name.clone()], split };
+            Step { place: step.place.clone(), kind: StepKind::Do { effect, fixed: *fixed } }
+        };
+        let doubts: Vec<Vec<Doubt>> = names.iter().map(|name| doubts(name, steps)).collect();
+        let doubted = doubts.iter().any(|doubts| !doubts.is_empty());
+        let mut op = *op;
+        if op == ListOp::Set && (doubted || names.len() > 1) {
+            match joined(names).filter(|_| !doubted) {
+                // One text with all of them: each for itself would take the place of the one before.
+                Some(all) => {
+                    certain.push(link(op, &all, true));
+                    continue;
+                }
+                None => {
+                    certain.push(link(op, &Template::literal(b""), true));
+                    op = ListOp::Add;
+                }
+            }
+        }
+        for (name, doubts) in names.iter().zip(doubts) {
+            match op {
+                ListOp::Remove => certain.push(link(op, name, false)),
+                _ if doubts.is_empty() => certain.push(link(op, name, false)),
+                _ => doubtful.push((link(op, name, false), doubts)),
             }
         }
     }
     (certain, doubtful)
+}
+
+/// Names as one text that is split at white space, if that gives the same.
+fn joined(names: &[Template]) -> Option<Template> {
+    let whole = |part: &Part| match part {
+        Part::Text(text) => !text.iter().any(u8::is_ascii_whitespace),
+        Part::Var(var) => !matches!(var, Var::Result(_)),
+    };
+    if !names.iter().all(|name| name.parts().iter().all(whole)) {
+        return None;
+    }
+    let texts: Vec<&[u8]> = names.iter().map(|name| name.text().as_bytes()).collect();
+    Some(Template::parse_udev(&bstr::join(" ", texts)).0)
+}
+
+/// Without escapes udev splits a link at the white space that a substitution brings.
+fn kept_spaces(steps: &[Step]) -> Option<Unsayable> {
+    let kept = |step: &Step| {
+        matches!(step.kind, StepKind::Do { effect: Effect::StringEscape(StringEscape::None), .. })
+    };
+    let spaced = |step: &&Step| match &step.kind {
+        StepKind::Do { effect: Effect::Link { names, split: false, .. }, .. } => {
+            names.iter().any(|name| name.constant().is_none())
+        }
+        _ => false,
+    };
+    let link = steps.iter().find(spaced).filter(|_| steps.iter().any(kept))?;
+    let what = "white space that a substitution brings into one link".into();
+    Some(Unsayable { what, place: link.place.clone() })
 }

@@ -327,10 +327,11 @@ fn builtin(builtin: &Builtin) -> Said {
     }
 }
 
+type Chooser = fn(&Effect) -> bool;
 type Printer = fn(&[&Effect]) -> Said<Entries>;
 
 /// Which effects stand under one key, and how: in the order in which they are carried out.
-const EFFECTS: &[(fn(&Effect) -> bool, Printer)] = &[
+const EFFECTS: &[(Chooser, Printer)] = &[
     (|effect| matches!(effect, Effect::Index { .. }), |all| last(all, "index", index)),
     (|effect| matches!(effect, Effect::Property { .. }), properties),
     (|effect| matches!(effect, Effect::Name(_)), |all| last(all, "name", name)),
