@@ -23,7 +23,7 @@ use expect::{Failed, Runner, TestResult};
 /// the rules of another file needs that named too.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// A rule file (.toml), or a directory of them
+    /// A rule file (.toml or .rules), or a directory of them
     #[arg(value_name = "FILE")]
     pub(super) files: Vec<std::path::PathBuf>,
 }
@@ -55,7 +55,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
 fn check(options: &Options, context: &Context) -> Report {
     let means = Means::anywhere(context);
     let rules = match options.files.as_slice() {
-        [] => Rules::of(context, &means),
+        [] => Rules::of(context, &[], &means),
         paths => Rules::new(load_paths(paths, &means.known())),
     };
     let mut runner = Runner::new(&rules, &means);
