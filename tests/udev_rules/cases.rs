@@ -183,7 +183,11 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         "other-operator@1:8 other-operator@1:22",
         "ATTR{a}=\"1\", ATTR{b}=\"2\"",
     ),
-    ("SYSCTL{a}+=\"1\", SYSCTL{b}:=\"2\"", "other-operator@1:10 other-operator@1:26", "SYSCTL{a}=\"1\", SYSCTL{b}=\"2\""),
+    (
+        "SYSCTL{a}+=\"1\", SYSCTL{b}:=\"2\"",
+        "other-operator@1:10 other-operator@1:26",
+        "SYSCTL{a}=\"1\", SYSCTL{b}=\"2\"",
+    ),
     (
         "OWNER+=\"root\", GROUP+=\"tty\", MODE+=\"0600\"",
         "other-operator@1:6 other-operator@1:21 other-operator@1:34",
