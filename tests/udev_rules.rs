@@ -1,11 +1,27 @@
 //! udev's rule language, case by case: a text, the diagnostics it gets, the rules it becomes, what they do to a device;
 //! and the same asked of the machine's own udev.
 
-#[path = "common/mod.rs"]
+// helpers of tests may panic like the tests that call them
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
+
 mod common;
+#[path = "common/devices.rs"]
+#[allow(dead_code)] // the devices of other tests
+mod devices;
 #[cfg(test)]
 mod udev_rules {
     pub(crate) mod cases;
+    pub(crate) mod effects;
+    pub(crate) mod machine;
+    mod random;
+    mod real;
+    pub(crate) mod run;
     pub(crate) mod show;
 }
 

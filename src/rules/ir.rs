@@ -166,6 +166,8 @@ pub enum Import {
     CommandLine(Template),
     /// The properties of the parent device whose names match.
     Parent(Pattern),
+    /// The same with a pattern that holds substitutions (one glob, without alternatives).
+    ParentNamed(Template),
 }
 
 /// A builtin with its arguments.

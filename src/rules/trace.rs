@@ -331,6 +331,7 @@ fn describe_import(import: &Import) -> String {
         Import::File(path) => format!("import from file {}", path.text()),
         Import::Db(key) => format!("import from record {}", key.text()),
         Import::CommandLine(key) => format!("import from kernel command line {}", key.text()),
+        Import::ParentNamed(pattern) => format!("import from parent {}", pattern.text()),
         Import::Parent(pattern) => format!("import from parent {}", pattern.text()),
     }
 }

@@ -10,7 +10,7 @@ use nameplate::rules::load::{Loaded, load, load_files, merge};
 use super::show::{diagnostics, known, rule};
 
 /// The codes that these cases show.
-pub(crate) const CODES: &[&str] = &["unreadable", "udev-language", "syntax"];
+pub(crate) const CODES: &[&str] = &["unreadable", "syntax"];
 
 struct Dirs {
     root: tempfile::TempDir,
@@ -91,19 +91,35 @@ fn an_empty_file_and_a_link_to_null_mask() {
 #[test]
 fn what_is_no_rule_file_of_ours_is_reported_and_costs_itself() {
     let dirs = Dirs::new();
-    dirs.put("etc/10-udev.rules", "KERNEL==\"sda\", SYMLINK+=\"a\"\n");
     fs::create_dir(dirs.root.path().join("etc/20-dir.toml")).unwrap();
     nix::unistd::mkfifo(&dirs.root.path().join("etc/30-fifo.toml"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     symlink("nowhere", dirs.root.path().join("etc/40-dangling.toml")).unwrap();
     dirs.put("etc/50-bytes.toml", b"# caf\xe9\n[[rule]]\n");
     dirs.put("etc/60-good.toml", link("good"));
     let loaded = dirs.load();
-    assert_eq!(
-        diagnostics(&loaded.diagnostics),
-        "udev-language@1:1 unreadable@1:1 unreadable@1:1 unreadable@1:1 syntax@1:6"
-    );
+    assert_eq!(diagnostics(&loaded.diagnostics), "unreadable@1:1 unreadable@1:1 unreadable@1:1 syntax@1:6");
     assert_eq!(shown(&loaded).last().unwrap(), "60-good.toml: good");
     assert!(loaded.has_errors());
+}
+
+#[test]
+fn both_languages_are_ordered_together() {
+    let dirs = Dirs::new();
+    let udev = |name: &str| format!("KERNEL==\"sda\", SYMLINK+=\"{name}\"\n");
+    dirs.put("lib/20-b.rules", udev("weak"));
+    dirs.put("run/20-b.rules", udev("b"));
+    dirs.put("etc/10-a.toml", link("a"));
+    dirs.put("lib/20-b.toml", link("b"));
+    dirs.put("lib/15-x.rules", udev("x"));
+    dirs.put("etc/15-x.rules", "");
+    dirs.put("etc/30-c.rules", udev("c") + "BOGUS=\"1\"\n");
+    let loaded = dirs.load();
+    let names: Vec<_> = loaded.files.iter().map(|file| file.source.path.file_name().unwrap()).collect();
+    assert_eq!(names, ["10-a.toml", "20-b.rules", "20-b.toml", "30-c.rules"]);
+    assert!(loaded.files[1].source.path.starts_with(dirs.root.path().join("run")));
+    assert_eq!(loaded.files.iter().map(|file| file.rules.len()).collect::<Vec<_>>(), [1, 1, 1, 1]);
+    assert_eq!(diagnostics(&loaded.diagnostics), "unknown-key@2:1");
+    assert_eq!(loaded.masked, [dirs.root.path().join("etc/15-x.rules")]);
 }
 
 #[test]

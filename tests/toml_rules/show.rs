@@ -94,6 +94,7 @@ fn import(import: &Import) -> String {
         Import::File(path) => format!("file {}", path.text()),
         Import::Db(key) => format!("db {}", key.text()),
         Import::CommandLine(key) => format!("cmdline {}", key.text()),
+        Import::ParentNamed(pattern) => format!("parent {}", pattern.text()),
         Import::Parent(pattern) => format!("parent {}", pattern.text()),
     }
 }

@@ -52,6 +52,11 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         "",
         r#"KERNELS=="a", SUBSYSTEMS!="b", DRIVERS=="c", ATTRS{d}!="e", TAGS=="f", ENV{A}="1""#,
     ),
+    (
+        r#"KERNELS!="a", SUBSYSTEMS=="b", DRIVERS!="c", ATTRS{d}=="e", TAGS!="f", ENV{A}="1""#,
+        "",
+        r#"KERNELS!="a", SUBSYSTEMS=="b", DRIVERS!="c", ATTRS{d}=="e", TAGS!="f", ENV{A}="1""#,
+    ),
     (r#"TEST=="a", TEST!="/b", ENV{A}="1""#, "", r#"TEST=="a", TEST!="/b", ENV{A}="1""#),
     (
         r#"TEST{0111}=="a", TEST{222}!="b", TEST{}=="c", ENV{A}="1""#,
@@ -227,7 +232,7 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
     ("OPTIONS+=\"log_level=loud\"", "bad-option@1:10", ""),
     ("OPTIONS+=\"last_rule\", SYMLINK+=\"a\"", "unknown-option@1:10", "SYMLINK+=\"a\""),
     ("OPTIONS+=\"dump\", SYMLINK+=\"a\"", "unknown-option@1:10", "SYMLINK+=\"a\""),
-    ("OPTIONS+=\"fast\"", "no-effect@1:1 unknown-option@1:10", ""),
+    ("OPTIONS+=\"fast\"", "unknown-option@1:10", ""),
     ("OWNER=\"nobody-here\", SYMLINK+=\"a\"", "unknown-user@1:7", "SYMLINK+=\"a\""),
     ("GROUP=\"nobody-here\", MODE=\"0660\"", "unknown-group@1:7", "MODE=\"0660\""),
     ("OWNER=\"65535\", MODE=\"0660\"", "unknown-user@1:7", "MODE=\"0660\""),

@@ -16,7 +16,7 @@ use crate::rules::host::Host;
 use crate::rules::ir::{Condition, Import, Subject, Test};
 use crate::rules::template::Template;
 use crate::rules::trace::{Spot, Value};
-use crate::text::{Pattern, SafeExtra, replace_unsafe};
+use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
 
 /// Properties that belong to the kernel or the record: an import never sets them.
 const NOT_IMPORTED: [&[u8]; 12] = [
@@ -110,14 +110,21 @@ impl<H: Host> Evaluation<'_, H> {
                     self.host.command_line(&key).ok_or("the kernel's command line has no such key")?;
                 [(key, value)].into_iter().collect()
             }
-            Import::Parent(pattern) => {
-                let parent = self.facts.device.as_ref().and_then(Device::parent);
-                let all = self.host.properties(&parent.ok_or("the device has no parent")?);
-                all.iter().filter(|(key, _)| pattern.matches(key)).collect()
+            Import::Parent(pattern) => self.of_parent(pattern)?,
+            Import::ParentNamed(pattern) => {
+                let pattern = self.expand(pattern).map_err(text)?;
+                self.of_parent(&Pattern::single(&pattern, Case::Sensitive))?
             }
         };
         self.take(place, &found);
         Ok(())
+    }
+
+    /// The properties of the device above whose names match.
+    fn of_parent(&self, names: &Pattern) -> Result<Properties, String> {
+        let parent = self.facts.device.as_ref().and_then(Device::parent);
+        let all = self.host.properties(&parent.ok_or("the device has no parent")?);
+        Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
     }
 
     fn take(&mut self, place: &Place, found: &Properties) {

@@ -73,16 +73,20 @@ pub(super) fn token(
     match key {
         Key::Program | Key::Import => return asks::token(cx, token, key, operator, parts),
         Key::Options => {
-            if let Some(effect) = option(cx, token)? {
-                let fixed = operator == Operator::Final && matches!(effect, Effect::Watch(_));
-                parts.effect(place, effect, fixed);
+            match option(cx, token)? {
+                Some(effect) => {
+                    let fixed = operator == Operator::Final && matches!(effect, Effect::Watch(_));
+                    parts.effect(place, effect, fixed);
+                }
+                None => parts.left_out = true,
             }
             return Ok(());
         }
         _ => {}
     }
-    if let Some(effect) = effect(cx, token, key, operator)? {
-        parts.effect(place, effect, operator == Operator::Final);
+    match effect(cx, token, key, operator)? {
+        Some(effect) => parts.effect(place, effect, operator == Operator::Final),
+        None => parts.left_out = true,
     }
     Ok(())
 }

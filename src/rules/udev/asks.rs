@@ -140,7 +140,13 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
         b"file" => Import::File(cx.template(token)),
         b"db" => Import::Db(cx.template(token)),
         b"cmdline" => Import::CommandLine(cx.template(token)),
-        _ => Import::Parent(Pattern::single(&token.value, Case::Sensitive)),
+        _ => {
+            let template = cx.template(token);
+            match template.constant() {
+                Some(text) => Import::Parent(Pattern::single(text, Case::Sensitive)),
+                None => Import::ParentNamed(template),
+            }
+        }
     })
 }
 

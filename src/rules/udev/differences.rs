@@ -21,6 +21,8 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "a NUL or a newline in a property, and a property name with white space or `=`",
         "is refused: it would forge lines of the record",
     ),
+    ("IMPORT{parent}==\"?*\"", "holds when there is a parent; systemd takes the contrary"),
+    ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
     ("log_level", "changes nothing: `nameplate explain` shows what a log at that level would"),
     ("RESULT, IMPORT{program}", "output is kept up to 64 KiB, not 16"),
 ];

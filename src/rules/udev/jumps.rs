@@ -21,7 +21,10 @@ pub(super) fn resolve(drafts: Vec<Draft>, diagnostics: &mut Vec<Diagnostic>) -> 
     let mut targets = Vec::with_capacity(drafts.len());
     for (at, draft) in drafts.iter().enumerate() {
         let target = draft.goto.as_ref().and_then(|goto| {
-            let found = labels.get(&goto.name).and_then(|places| places.iter().find(|to| **to > at)).copied();
+            let found = labels.get(&goto.name).and_then(|places| {
+                // Ascending, as they were found.
+                places.get(places.partition_point(|to| *to <= at)).copied()
+            });
             if found.is_none() {
                 diagnostics.push(unknown(goto, labels.contains_key(&goto.name)));
             }

@@ -119,6 +119,8 @@ pub(super) struct Parts {
     parents: Vec<(Place, Condition)>,
     goto: Option<Named>,
     label: Option<Named>,
+    /// A token is left out, and that is said: no need to say that the line does nothing.
+    pub(super) left_out: bool,
 }
 
 impl Parts {
@@ -154,7 +156,7 @@ pub(super) fn parse(
     }
     let parts = tokens(&mut cx, &line.text)?;
     if parts.goto.is_none() && parts.label.is_none() && !parts.steps.iter().any(acts) {
-        if !whole.is_empty() {
+        if !whole.is_empty() && !parts.left_out {
             let hint = "add what it is for, as SYMLINK+=\"name\"; `==` asks, `=` sets";
             cx.warn(codes::NO_EFFECT, "this line has no effect", &whole, hint);
         }
@@ -337,7 +339,7 @@ fn jump(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, parts: &mut Parts) {
 
 /// Puts the steps in order.
 fn finish(cx: &mut Cx<'_>, parts: Parts, place: Place) -> Draft {
-    let Parts { mut steps, mut parents, goto, label } = parts;
+    let Parts { mut steps, mut parents, goto, label, .. } = parts;
     parents.sort_by_key(|(_, condition)| order::parent_turn(&condition.subject));
     if let Some((place, _)) = parents.first() {
         steps.push(Step { place: place.clone(), kind: StepKind::Parent(parents) });

@@ -28,7 +28,7 @@ pub struct Lines<'a> {
 }
 
 /// A rule's text: physical lines joined, without leading white space, backslashes at line ends and comments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
     /// The joined text.
     pub text: BString,
@@ -151,12 +151,6 @@ impl<'a> Lines<'a> {
             at = next;
             Some(found)
         })
-    }
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { text: BString::default(), pieces: Vec::new(), problem: None }
     }
 }
 

@@ -16,6 +16,7 @@ mod print;
 
 use std::sync::Arc;
 
+pub use self::action::OPTIONS;
 pub use self::differences::DIFFERENCES;
 pub use self::lines::{LINE_MAX, Line, LineProblem, Lines};
 pub use self::order::{PARENTS, turn};

@@ -39,7 +39,7 @@ fn condition_turn(subject: &Subject) -> u8 {
         Subject::Import(Import::Builtin(_)) => 24,
         Subject::Import(Import::Db(_)) => 25,
         Subject::Import(Import::CommandLine(_)) => 26,
-        Subject::Import(Import::Parent(_)) => 27,
+        Subject::Import(Import::Parent(_) | Import::ParentNamed(_)) => 27,
         Subject::Result => 28,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What the language can't say is named with its place, never left out.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bstr::{BStr, BString, ByteSlice};
@@ -30,7 +31,8 @@ pub struct Unsayable {
 pub fn print(rules: &[Rule]) -> Result<BString, Vec<Unsayable>> {
     let mut out = BString::default();
     let mut failed = Vec::new();
-    let is_target = |at: usize| rules.iter().any(|rule| rule.jump.as_ref().is_some_and(|jump| jump.to == at));
+    let targets: BTreeSet<usize> = rules.iter().filter_map(|rule| Some(rule.jump.as_ref()?.to)).collect();
+    let is_target = |at: usize| targets.contains(&at);
     for (at, rule) in rules.iter().enumerate() {
         let mut tokens = match tokens(rule) {
             Ok(tokens) => tokens,
@@ -205,6 +207,7 @@ fn import(source: &Import, sign: &str) -> Said {
         Import::File(path) => ("file", said(path)?.into()),
         Import::Db(key) => ("db", said(key)?.into()),
         Import::CommandLine(key) => ("cmdline", said(key)?.into()),
+        Import::ParentNamed(pattern) => ("parent", said(pattern)?.into()),
         Import::Parent(pattern) => {
             if Pattern::single(pattern.text(), Case::Sensitive) != *pattern {
                 return Err("alternatives of names to import".into());

@@ -1,0 +1,164 @@
+//! The cases of `effects`, carried out: here, and by the machine's udev.
+
+use nameplate::decide::Plan;
+use nameplate::ids::Action;
+use nameplate::rules::compile::Skip;
+use nameplate::rules::trace::StepTrace;
+
+use super::effects::{CONDITIONS, Device, LINES, NEWER, NODES, RUNS, VALUES};
+use super::machine::Machine;
+
+/// A case as lines with a name of its own, and what has to come out.
+pub(crate) struct Case {
+    pub(crate) device: Device,
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) expected: String,
+}
+
+/// What a run left: properties, links and current tags.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) properties: Vec<(String, String)>,
+    pub(crate) links: Vec<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+impl Facts {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let property = |p: &nameplate::decide::PlannedProperty| (p.key.to_string(), p.value.to_string());
+        Self {
+            properties: plan.properties.iter().map(property).collect(),
+            links: plan.links.iter().map(|link| link.name.to_string()).collect(),
+            tags: plan.tags.iter().map(|tag| tag.tag.to_string()).collect(),
+        }
+    }
+
+    /// What is about one case, with `@` for its name.
+    pub(crate) fn about(&self, name: &str) -> String {
+        let mut out: Vec<String> =
+            self.properties.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect();
+        for (word, all) in [("link", &self.links), ("tag", &self.tags)] {
+            let mut own: Vec<&String> = all.iter().filter(|one| one.contains(name)).collect();
+            own.sort();
+            out.extend(own.iter().map(|one| format!("{word} {}", one.replace(name, "@"))));
+        }
+        out.join("; ")
+    }
+}
+
+fn named(device: Device, number: usize, text: &str, expected: &str) -> Case {
+    let name = format!("C{number:03}");
+    Case { device, text: text.replace('@', &name), expected: expected.into(), name }
+}
+
+/// The cases in which systemd 252 and later agree.
+pub(crate) fn common() -> Vec<Case> {
+    let lines = LINES.iter().map(|(device, text, expected)| (*device, (*text).to_owned(), *expected));
+    let conditions = CONDITIONS.iter().map(|(device, condition, holds)| {
+        (*device, format!("{condition}, ENV{{@}}=\"1\""), if *holds { "1" } else { "" })
+    });
+    let values =
+        VALUES.iter().map(|(device, value, expected)| (*device, format!("ENV{{@}}=\"{value}\""), *expected));
+    // Conditions first: lines give links, tags and a parent.
+    let all = conditions.chain(values).chain(lines).enumerate();
+    all.map(|(number, (device, text, expected))| named(device, number, &text, expected)).collect()
+}
+
+fn newer() -> Vec<Case> {
+    let all = NEWER.iter().enumerate();
+    all.map(|(number, (device, text, expected))| named(*device, number, text, expected)).collect()
+}
+
+/// One file with all cases of a device.
+pub(crate) fn file(cases: &[Case], device: Device, dir: &str) -> String {
+    let own = cases.iter().filter(|case| case.device == device);
+    own.map(|case| case.text.replace("<dir>", dir) + "\n").collect()
+}
+
+/// Fails with all that came out otherwise.
+pub(crate) fn compare(cases: &[Case], device: Device, dir: &str, facts: &Facts) {
+    let mut wrong = String::new();
+    for case in cases.iter().filter(|case| case.device == device) {
+        let found = facts.about(&case.name);
+        let expected = case.expected.replace("<dir>", dir);
+        if found != expected {
+            wrong += &format!("\n{}\n  found    {found:?}\n  expected {expected:?}", case.text);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// What is run at the end.
+fn run(plan: &Plan) -> Vec<String> {
+    plan.run.iter().map(|given| given.value.to_string()).collect()
+}
+
+/// Owner, group and permissions of the node.
+fn node(plan: &Plan) -> String {
+    let node = plan.node.as_ref().unwrap();
+    let id = |account: &Option<nameplate::decide::Sourced<nameplate::rules::eval::Account>>| {
+        account.as_ref().map_or("-".into(), |account| account.value.id.to_string())
+    };
+    let mode = node.mode.as_ref().map_or("-".into(), |mode| format!("{:o}", mode.value));
+    format!("{} {} {mode}", id(&node.owner), id(&node.group))
+}
+
+#[test]
+fn runs_and_nodes() {
+    let machine = Machine::new();
+    for (text, expected) in RUNS {
+        assert_eq!(run(&machine.plan(Device::Partition, Action::Add, text)), *expected, "{text}");
+    }
+    for (text, expected) in NODES {
+        assert_eq!(node(&machine.plan(Device::Partition, Action::Add, text)), *expected, "{text}");
+    }
+}
+
+#[test]
+fn explain_shows_jumps_and_what_they_skip() {
+    let text = "GOTO=\"end\"\nENV{A}=\"1\"\nSUBSYSTEM==\"usb\", ENV{A}=\"2\"\nLABEL=\"end\"\nENV{B}=\"1\"";
+    let (_, trace) = Machine::new().explain(Device::Partition, Action::Add, text);
+    let skipped: Vec<Option<Skip>> = trace.rules.iter().map(|rule| rule.skipped).collect();
+    assert_eq!(skipped, [None, Some(Skip::Jumped), Some(Skip::Jumped), None]);
+    let jump = |step: &StepTrace| matches!(step, StepTrace::Effect { what, .. } if what == "goto");
+    assert!(trace.rules[0].steps.iter().any(jump));
+}
+
+#[test]
+fn a_removal_has_neither_links_nor_permissions() {
+    let machine = Machine::new();
+    let text = "ACTION==\"remove\", SYMLINK+=\"a\"\nMODE=\"0600\", ENV{A}=\"1\"\nKERNEL==\"loop*\", GOTO=\"x\"\nENV{B}=\"1\"\nLABEL=\"x\"\nRUN+=\"/bin/a\"\n";
+    let plan = machine.plan(Device::Partition, Action::Remove, text);
+    assert!(plan.links.is_empty() && plan.node.is_none());
+    let set: Vec<String> =
+        plan.properties.iter().map(|p| p.key.to_string()).filter(|key| key.len() == 1).collect();
+    assert_eq!((set, run(&plan)), (vec!["A".to_owned()], vec!["/bin/a".to_owned()]));
+}
+
+#[test]
+fn together() {
+    let machine = Machine::new();
+    let dir = machine.dir.path().to_str().unwrap();
+    let cases = common();
+    for device in [Device::Partition, Device::Lo] {
+        let plan = machine.plan(device, Action::Add, &file(&cases, device, dir));
+        compare(&cases, device, dir, &Facts::of(&plan));
+    }
+}
+
+#[test]
+fn each_alone() {
+    let machine = Machine::new();
+    let dir = machine.dir.path().to_str().unwrap();
+    // What another case brings is not there.
+    let needs = ["FACT_", "FACT}==", "NAME==\"xyz\""];
+    for case in common().into_iter().chain(newer()) {
+        if needs.iter().any(|text| case.text.contains(text)) {
+            continue;
+        }
+        let plan = machine.plan(case.device, Action::Add, &case.text.replace("<dir>", dir));
+        let device = case.device;
+        compare(&[case], device, dir, &Facts::of(&plan));
+    }
+}
