@@ -21,8 +21,6 @@ pub(super) struct Guard<'f> {
 #[derive(Debug)]
 pub(super) struct Reached<'f> {
     pub(super) file: &'f Arc<RuleFile>,
-    /// Its number in the file.
-    pub(super) at: usize,
     pub(super) rule: &'f Rule,
     pub(super) guards: Vec<Guard<'f>>,
     /// The guards say exactly when the rule is reached.
@@ -48,7 +46,7 @@ fn of_file(file: &Arc<RuleFile>) -> Vec<Reached<'_>> {
                 None => certain = false,
             }
         }
-        out.push(Reached { file, at, rule, guards, certain });
+        out.push(Reached { file, rule, guards, certain });
         if let Some(jump) = &rule.jump {
             jumps.push((at, rule, jump.to));
         }

@@ -194,7 +194,7 @@ fn of_import(import: &Import) -> Source<'_> {
         }
         Import::Db(name) | Import::CommandLine(name) => name.constant().map_or(Source::Anything, Source::Key),
         Import::Parent(pattern) => Source::Parent(pattern),
-        Import::File(_) => Source::Anything,
+        Import::File(_) | Import::ParentNamed(_) => Source::Anything,
     }
 }
 

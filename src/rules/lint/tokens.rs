@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bstr::{BString, ByteSlice};
 
-use crate::diag::{Place, SourceFile};
+use crate::diag::SourceFile;
 use crate::rules::udev::lex::{self, Operator};
 use crate::rules::udev::{Line, Lines};
 
@@ -70,9 +70,4 @@ fn read(lines: &Lines<'_>, line: &Line) -> WrittenLine {
             Err(_) => return out,
         }
     }
-}
-
-/// The place of a range of the file's text.
-pub(super) fn place(source: &Arc<SourceFile>, span: Range<usize>) -> Place {
-    source.place(span)
 }
