@@ -7,11 +7,11 @@ use std::path::Path;
 use bstr::{BStr, ByteSlice};
 
 use super::flow::Reached;
-use super::properties;
-use super::{Finding, codes};
+use super::{Finding, codes, logic, properties};
 use crate::diag::{Diagnostic, Place};
 use crate::ids::Action;
-use crate::rules::ir::{Effect, Import, ListOp, Principal, Subject};
+use crate::rules::ir::{Condition, Effect, Import, ListOp, Principal, Subject, Test};
+use crate::rules::template::Template;
 
 /// The file whose rules read the tag `uaccess`.
 const READS_UACCESS: &str = "73-seat-late.rules";
@@ -19,6 +19,8 @@ const READS_UACCESS: &str = "73-seat-late.rules";
 const ACCESS_TAGS: &[&str] = &["uaccess", "xaccess"];
 /// Properties that say what is to be done once, when the device comes.
 const ONCE: &[&str] = &["SYSTEMD_WANTS", "SYSTEMD_USER_WANTS", "SYSTEMD_READY"];
+/// So many things are named in one message.
+const SHOWN: usize = 3;
 /// Ids from here on are people's.
 const FIRST_LOGIN_ID: u32 = 1000;
 /// The id of nobody.
@@ -26,6 +28,7 @@ const NOBODY: u32 = 65534;
 
 /// All of them.
 pub(super) fn find(rules: &[Reached<'_>], out: &mut Vec<Finding>) {
+    let mut behind: Vec<(&Place, Vec<String>)> = Vec::new();
     for rule in rules {
         let add_only = rule.allows(Action::Add) && !rule.allows(Action::Change);
         for (place, effect, _) in rule.effects() {
@@ -37,12 +40,45 @@ pub(super) fn find(rules: &[Reached<'_>], out: &mut Vec<Finding>) {
                             rules does not depend on it";
                 out.push(Diagnostic::warning(codes::UACCESS_LATE, message, place.clone()).hint(hint).into());
             }
-            if add_only {
-                out.extend(vanishes(rules, place, effect));
-            }
             out.extend(login_account(place, effect));
+            let Some(what) = (if add_only { vanishes(rules, effect) } else { None }) else { continue };
+            // Where a jump says it for many rules, it is said once.
+            let Some(jump) = rule.guards.iter().find(|guard| not_on_change(&guard.condition)) else {
+                out.push(add_only_at(place, &format!("takes {what} away: this is for `add` alone")));
+                continue;
+            };
+            match behind.iter_mut().find(|(place, _)| *place == jump.place) {
+                Some((_, all)) if all.contains(&what) => {}
+                Some((_, all)) => all.push(what),
+                None => behind.push((jump.place, vec![what])),
+            }
         }
     }
+    for (place, what) in behind {
+        let rest = what.len().saturating_sub(SHOWN);
+        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        let what = what.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        out.push(add_only_at(
+            place,
+            &format!("takes away what rules behind this give on `add` alone: {what}{more}"),
+        ));
+    }
+}
+
+fn not_on_change(condition: &Condition) -> bool {
+    let change = Action::Change.as_str().as_bytes();
+    *logic::canonical(&condition.subject) == Subject::Action
+        && match &condition.test {
+            Test::Is(pattern) => !pattern.matches(change),
+            Test::IsNot(pattern) => pattern.matches(change),
+            _ => false,
+        }
+}
+
+fn add_only_at(place: &Place, what: &str) -> Finding {
+    let message = format!("the next `change` of the device {what}");
+    let hint = "every event begins anew: ask for ACTION!=\"remove\" in place of \"add\", or leave it out";
+    Diagnostic::warning(codes::ADD_ONLY, message, place.clone()).hint(hint).into()
 }
 
 fn access_tag(effect: &Effect) -> Option<&'static str> {
@@ -61,37 +97,34 @@ fn late(rule: &Reached<'_>) -> bool {
 }
 
 /// What the next `change` takes away, if no rule gives it there.
-fn vanishes(rules: &[Reached<'_>], place: &Place, effect: &Effect) -> Option<Finding> {
+fn vanishes(rules: &[Reached<'_>], effect: &Effect) -> Option<String> {
     let on_change = || rules.iter().filter(|rule| rule.allows(Action::Change));
-    let what = match effect {
+    match effect {
         Effect::Link { op: ListOp::Add | ListOp::Set, names, .. } if !names.is_empty() => {
             let mut again = on_change().flat_map(|rule| rule.effects());
             let kept = again.any(|(_, other, _)| match other {
                 Effect::Link { op: ListOp::Add | ListOp::Set, names: others, .. } => names == others,
                 _ => false,
             });
-            (!kept && names.iter().any(|name| !name.text().is_empty())).then(|| "this link".to_owned())?
+            let name = names.iter().map(Template::text).find(|name| !name.is_empty())?;
+            (!kept).then(|| format!("the link `{name}`"))
         }
         Effect::Property { key, value, .. } => {
             let passing = key.starts_with(b".") || value.text().is_empty();
             let once = ONCE.iter().any(|name| name.as_bytes() == key.as_slice());
-            if passing || once || kept(on_change(), key.as_bstr()) || only_once(rules, key.as_bstr()) {
-                return None;
-            }
-            format!("the property `{key}`")
+            let needed = !passing && !once && !kept(on_change(), key.as_bstr());
+            (needed && !only_once(rules, key.as_bstr())).then(|| format!("the property `{key}`"))
         }
         Effect::Tag { op: ListOp::Add | ListOp::Set, tag } if !tag.text().is_empty() => {
             let mut again = on_change().flat_map(|rule| rule.effects());
-            if again.any(|(_, other, _)| matches!(other, Effect::Tag { op: ListOp::Add | ListOp::Set, tag: t } if t == tag)) {
-                return None;
-            }
-            format!("the tag `{}`", tag.text())
+            let kept = again.any(|(_, other, _)| match other {
+                Effect::Tag { op: ListOp::Add | ListOp::Set, tag: other } => other == tag,
+                _ => false,
+            });
+            (!kept).then(|| format!("the tag `{}`", tag.text()))
         }
-        _ => return None,
-    };
-    let message = format!("the next `change` of the device takes {what} away: this is for `add` alone");
-    let hint = "every event begins anew: ask for ACTION!=\"remove\" in place of \"add\", or leave it out";
-    Some(Diagnostic::warning(codes::ADD_ONLY, message, place.clone()).hint(hint).into())
+        _ => None,
+    }
 }
 
 /// A rule for `change` sets the property too, or takes it from the last record.
