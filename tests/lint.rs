@@ -366,3 +366,16 @@ fn what_is_certain_is_repaired() {
         assert_eq!(fix(Path::new("50-a.rules"), text, &KNOWN), None, "{text}");
     }
 }
+
+#[test]
+fn form_changes_no_rule() {
+    let mut seen = 0;
+    for (text, expected) in RULES.iter().filter(|(_, expected)| expected.starts_with("style-")) {
+        let fixed =
+            fix(Path::new("50-a.rules"), text, &KNOWN).unwrap_or_else(|| panic!("not repaired: {text}"));
+        let printed = |text: &str| udev::print(&file("50-a.rules", text).rules).unwrap();
+        assert_eq!(printed(&fixed.text), printed(text), "{text}");
+        seen += expected.len().min(1);
+    }
+    assert!(seen > 8, "{seen}");
+}
