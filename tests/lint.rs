@@ -120,12 +120,12 @@ const RULES: &[(&str, &str)] = &[
     (r#"KERNEL=="a", KERNEL=="a", MODE="0600""#, "duplicate@1:14"),
     (r#"KERNEL=="a", KERNEL==i"a", MODE="0600""#, ""),
     (r#"KERNEL=="a", TAG+="x", TAG+="x""#, "duplicate@1:24"),
-    (r#"KERNEL=="a", TAG+="x", TAG-="x", TAG+="x""#, ""),
+    (r#"KERNEL=="a", TAG+="x", TAG-="x", TAG+="x""#, "duplicate@1:34"),
     (r#"KERNEL=="a", SYMLINK+="x", SYMLINK+="x""#, "duplicate@1:28"),
-    (r#"KERNEL=="a", ENV{X}+="x", ENV{X}+="x""#, ""),
-    (r#"KERNEL=="a", ATTR{x}="0", ATTR{x}="0""#, ""),
-    (r#"KERNEL=="a", PROGRAM=="/bin/a", PROGRAM=="/bin/a", MODE="0600""#, ""),
-    (r#"KERNEL=="a", MODE="0600", MODE="0660", MODE="0600""#, ""),
+    (r#"KERNEL=="a", ENV{X}+="x", ENV{X}+="y", ENV{X}="x""#, ""),
+    (r#"KERNEL=="a", ATTR{x}="0", ATTR{y}="0""#, ""),
+    (r#"KERNEL=="a", PROGRAM=="/bin/a", PROGRAM=="/bin/a", MODE="0600""#, "duplicate@1:33"),
+    (r#"KERNEL=="a", MODE="0600", MODE="0660", MODE="0600""#, "duplicate@1:40"),
     // RESULT
     (r#"RESULT=="a", PROGRAM=="/bin/a", MODE="0600""#, "result-first@1:1"),
     (r#"PROGRAM=="/bin/a", RESULT=="a", MODE="0600""#, ""),
@@ -154,6 +154,7 @@ const RULES: &[(&str, &str)] = &[
     (r#"KERNEL=="a", RUN+="socket:@/x""#, "old-name@1:14"),
     (r#"KERNEL=="a", ENV{X}="$tempnode $$tempnode $sysfs{x}""#, "old-name@1:22 old-name@1:43"),
     (r#"KERNEL=="$tempnode", MODE="0600""#, ""),
+    (r#"TEST=="$sysfs{x}", MODE="0600""#, "old-name@1:8"),
     // commands
     (r#"KERNEL=="a", RUN+="/bin/mount /dev/%k /mnt""#, "run-mounts@1:14"),
     (r#"KERNEL=="a", RUN+="/bin/sh -c 'x; umount /mnt'""#, "run-mounts@1:14"),
@@ -216,6 +217,12 @@ const RULES: &[(&str, &str)] = &[
     ("IMPORT{program}=\"/bin/x\"\nENV{MINE}==\"1\", MODE=\"0600\"", ""),
     (
         "SUBSYSTEM==\"tty\", IMPORT{program}=\"/bin/x\"\nSUBSYSTEM==\"net\", ENV{MINE}==\"1\", MODE=\"0600\"",
+        "unset-property@2:19",
+    ),
+    (r#"ENV{ID_VENDOR_FROM}=="x", IMPORT{builtin}="hwdb""#, ""),
+    (r#"ENV{ID_SERIAL_SHRT}=="x", IMPORT{builtin}="hwdb""#, "unset-property@1:1"),
+    (
+        "SUBSYSTEM==\"usb\", IMPORT{builtin}=\"hwdb\"\nSUBSYSTEM==\"tty\", ENV{MINE}==\"1\", MODE=\"0600\"",
         "unset-property@2:19",
     ),
     ("ENV{MINE}=\"1\"\nENV{MINE}==\"1\", MODE=\"0600\"", ""),
@@ -361,6 +368,16 @@ fn what_is_certain_is_repaired() {
         assert_eq!(fixed.text, expected, "{text}");
         assert!(!fixed.done.is_empty());
         assert_eq!(fix(Path::new("50-a.rules"), &fixed.text, &KNOWN), None, "again: {text}");
+    }
+    let twice = [
+        r#"KERNEL=="a", ENV{X}+="x", ENV{X}+="x""#,
+        r#"KERNEL=="a", ATTR{x}="0", ATTR{x}="0""#,
+        r#"KERNEL=="a", TAG+="x", TAG-="x", TAG+="x""#,
+        r#"KERNEL=="a", MODE="0600", MODE="0660", MODE="0600""#,
+        r#"KERNEL=="a", PROGRAM=="/bin/a", PROGRAM=="/bin/a", MODE="0600""#,
+    ];
+    for text in twice {
+        assert_eq!(fix(Path::new("50-a.rules"), text, &KNOWN), None, "{text}");
     }
     for text in [r#"KERNEL=="a", MODE="0600""#, r#"KERNEL=="a", KERNEL=="b", MODE="0600""#, "NAME=\"%k\"\n"] {
         assert_eq!(fix(Path::new("50-a.rules"), text, &KNOWN), None, "{text}");

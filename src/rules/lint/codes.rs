@@ -22,10 +22,10 @@ codes! {
     STYLE_COMMA = "style-comma", "Tokens of a line are not separated by one comma, or a comma begins or ends it.";
     STYLE_SPACE = "style-space", "White space where none belongs, or none where it belongs: `KEY==\"value\", KEY=\"value\"`.";
     OLD_NAME = "old-name", "A key, substitution or option that udev had once.";
-    RUN_MOUNTS = "run-mounts", "A rule mounts: udevd's mounts can't be seen outside, and the event waits.";
+    RUN_MOUNTS = "run-mounts", "A rule mounts: what is mounted here can't be seen outside, and the event waits.";
     RUN_WAITS = "run-waits", "A program sleeps, or waits for something that may wait for this event.";
     RUN_BACKGROUND = "run-background", "A program is left in the background, where it is killed when the event ends.";
-    RUN_NETWORK = "run-network", "A program needs the network, which udevd's programs do not have.";
+    RUN_NETWORK = "run-network", "A program needs the network: udevd's programs have none, and at boot there is none yet.";
     NO_SHELL = "no-shell", "Shell syntax in a command that no shell runs.";
     SHADOWED = "shadowed", "An earlier rule has made this final wherever the conditions hold: it does nothing.";
     ADD_ONLY = "add-only", "A link, property or tag given only on `add`: the next `change` takes it away.";

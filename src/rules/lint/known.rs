@@ -187,7 +187,7 @@ const USB_ID: &[&str] = &[
 ];
 
 /// What the hardware databases of udev and of other packages hold.
-const HWDB: &[&str] = &[
+pub(super) const HWDB: &[&str] = &[
     "ACCEL_*",
     "COLOR_MEASUREMENT_DEVICE",
     "DDC_DEVICE",

@@ -43,17 +43,20 @@ fn same(a: &Written, b: &Written) -> bool {
         && a.fold == b.fold
 }
 
-/// Twice the same changes nothing: a comparison always, an assignment where it sets or adds to a set, with nothing of
-/// the key in between.
-fn harmless_twice(line: &WrittenLine, first: usize, second: usize, token: &Written) -> bool {
+/// Taking the second out changes nothing: of a comparison always, of an assignment where it sets or adds to a set, with
+/// nothing of the key in between that could undo the first.
+fn harmless(line: &WrittenLine, first: usize, second: usize, token: &Written) -> bool {
+    let between = line.tokens.get(first + 1..second).unwrap_or_default();
     match token.key.as_slice() {
-        b"PROGRAM" | b"IMPORT" | b"GOTO" | b"LABEL" => false,
+        // What runs twice may say something else the second time.
+        b"PROGRAM" | b"IMPORT" => false,
         _ if token.operator.is_match() => true,
         b"SYMLINK" | b"TAG" | b"RUN" | b"MODE" | b"OWNER" | b"GROUP" | b"OPTIONS" | b"NAME" => {
-            let between = line.tokens.get(first + 1..second).unwrap_or_default();
-            !between.iter().any(|other| other.key == token.key && !other.operator.is_match())
-                || token.operator == Operator::Add
-                    && between.iter().all(|other| other.operator != Operator::Remove)
+            between.iter().all(|other| {
+                other.key != token.key
+                    || other.operator.is_match()
+                    || token.operator == Operator::Add && other.operator == Operator::Add
+            })
         }
         _ => false,
     }
@@ -66,14 +69,16 @@ fn duplicate(
     token: &Written,
     out: &mut Vec<Finding>,
 ) {
-    let earlier = line.tokens.iter().take(at).rposition(|other| same(other, token));
-    if earlier.is_none_or(|first| !harmless_twice(line, first, at, token)) {
+    // What these mean twice is said by the parser.
+    if token.key == "GOTO" || token.key == "LABEL" {
         return;
     }
+    let Some(first) = line.tokens.iter().take(at).rposition(|other| same(other, token)) else { return };
     let place = source.place(token.span.clone());
-    let message = "this is in the line already".to_owned();
+    let message = "this is in the line already";
     let diagnostic = Diagnostic::warning(codes::DUPLICATE, message, place).hint("take one of them out");
-    out.push(Finding { diagnostic, edits: without(source, line, at).into_iter().collect() });
+    let edit = if harmless(line, first, at, token) { without(source, line, at) } else { None };
+    out.push(Finding { diagnostic, edits: edit.into_iter().collect() });
 }
 
 /// Takes a token out, with what separates it from its neighbour; `None` if it is the only one, or lines would have to be

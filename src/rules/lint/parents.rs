@@ -9,7 +9,7 @@ use crate::diag::{Diagnostic, Place};
 use crate::ids::sysname;
 use crate::rules::compile::Skip;
 use crate::rules::ir::{Condition, Effect, Rule, RuleFile, Step, StepKind, Subject};
-use crate::rules::trace::{Observer, Spot};
+use crate::rules::trace::{Observer, Seen, Spot, describe_subject};
 
 /// Rules that ask where keys sit, for one group of parent's keys after another.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl Observer for Watch<'_> {
         self.at = None;
     }
 
-    fn condition(&mut self, seen: &crate::rules::trace::Seen<'_>) {
+    fn condition(&mut self, seen: &Seen<'_>) {
         // The rule does not concern the device.
         if !seen.in_group && !seen.passed {
             self.at = None;
@@ -131,7 +131,7 @@ impl Watch<'_> {
                 let (place, _) = group.first()?;
                 let names = found.each.iter().filter_map(|(key, on)| {
                     let (_, condition) = group.get(*key)?;
-                    Some(format!("{} is on {on}", describe(condition)))
+                    Some(format!("{} is on {on}", describe(condition, place)))
                 });
                 let names: Vec<String> = names.collect();
                 let device = sysname(device);
@@ -144,15 +144,15 @@ impl Watch<'_> {
     }
 }
 
-/// A parent's key as udev's language has it.
-fn describe(condition: &Condition) -> String {
+/// A key of a parent in the words of the file's language.
+fn describe(condition: &Condition, place: &Place) -> String {
+    let udev = place.file.path.extension().is_some_and(|extension| extension == "rules");
     match &condition.subject {
-        Subject::Kernel => "KERNELS".into(),
-        Subject::Subsystem => "SUBSYSTEMS".into(),
-        Subject::Driver => "DRIVERS".into(),
-        Subject::Tag => "TAGS".into(),
-        Subject::Attribute(name) => format!("ATTRS{{{}}}", name.text()),
-        Subject::Property(name) => format!("property {name}"),
-        _ => "another key".into(),
+        Subject::Kernel if udev => "KERNELS".into(),
+        Subject::Subsystem if udev => "SUBSYSTEMS".into(),
+        Subject::Driver if udev => "DRIVERS".into(),
+        Subject::Tag if udev => "TAGS".into(),
+        Subject::Attribute(name) if udev => format!("ATTRS{{{}}}", name.text()),
+        subject => describe_subject(subject),
     }
 }

@@ -44,17 +44,21 @@ pub(super) fn find(rules: &[Reached<'_>], out: &mut Vec<Finding>) {
             let somewhere = *answers.entry(key).or_insert_with(|| {
                 is_outside(key) || is_udevs(key) || sources.iter().any(|(_, _, source)| source.names(key))
             });
-            let maybe = || {
-                let unknown = |(from, _, source): &(usize, &Place, Source<'_>)| {
-                    matches!(source, Source::Anything)
-                        && rules.get(*from).is_some_and(|other| !other.apart(rule))
-                };
-                sources.iter().any(unknown)
-            };
             if somewhere {
                 out.extend(too_early(rules, &sources, (at, rule), (place, key)));
-            } else if !maybe() {
-                out.push(unset(place, key, &sources));
+                continue;
+            }
+            let reaching = || {
+                let meets = |from: &usize| rules.get(*from).is_some_and(|other| !other.apart(rule));
+                sources.iter().filter(move |(from, _, _)| meets(from)).map(|(_, _, source)| source)
+            };
+            if reaching().any(|source| matches!(source, Source::Anything)) {
+                continue;
+            }
+            // A machine's hardware database may hold any name; one that nearly is another is a slip all the same.
+            let near = near(key, &sources);
+            if near.is_some() || !reaching().any(Source::is_hwdb) {
+                out.push(unset(place, key, near));
             }
         }
     }
@@ -92,6 +96,11 @@ impl Source<'_> {
         }
     }
 
+    /// It looks into the hardware database.
+    fn is_hwdb(&self) -> bool {
+        matches!(self, Source::List(list) if std::ptr::eq(*list, known::HWDB))
+    }
+
     /// It may give the property.
     fn may_give(&self, key: &BStr) -> bool {
         match self {
@@ -103,20 +112,24 @@ impl Source<'_> {
     }
 }
 
-fn unset(place: &Place, key: &BStr, sources: &[(usize, &Place, Source<'_>)]) -> Finding {
+fn unset(place: &Place, key: &BStr, near: Option<String>) -> Finding {
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "set it in an earlier rule, or look at what the device has: nameplate info DEVICE".to_owned(),
+    };
+    let message = format!("nothing sets `{key}`: no rule, no builtin, and not the kernel");
+    Diagnostic::warning(codes::UNSET_PROPERTY, message, place.clone()).hint(hint).into()
+}
+
+/// The property that was probably meant.
+fn near(key: &BStr, sources: &[(usize, &Place, Source<'_>)]) -> Option<String> {
     let set = sources.iter().filter_map(|(_, _, source)| match source {
         Source::Key(key) => key.to_str().ok(),
         _ => None,
     });
     let mut names: Vec<&str> = known::names().collect();
     names.extend(set);
-    let text = key.to_str_lossy();
-    let hint = match nearest(&text, &names) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "set it in an earlier rule, or look at what the device has: nameplate info DEVICE".to_owned(),
-    };
-    let message = format!("nothing sets `{key}`: no rule, no builtin, and not the kernel");
-    Diagnostic::warning(codes::UNSET_PROPERTY, message, place.clone()).hint(hint).into()
+    nearest(&key.to_str_lossy(), &names).map(str::to_owned)
 }
 
 /// A name that differs in one place or two.

@@ -261,7 +261,7 @@ fn about(words: &[BString], background: bool, when: When) -> Vec<(&'static str, 
     if known(NETWORK) {
         out.push((
             codes::RUN_NETWORK,
-            format!("`{name}` needs the network, and udevd's programs have none"),
+            format!("`{name}` needs the network: below udevd there is none, and mostly none yet when a device comes"),
             unit,
         ));
     }
