@@ -1,15 +1,21 @@
 //! The lint, case by case: a text and what is found in it, `code@line:column`. For each code a finding and a near miss. All
 //! expectations are written by hand.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use nameplate::diag::SourceFile;
+use nameplate::roots::Roots;
 use nameplate::rules::ir::RuleFile;
 use nameplate::rules::lint::{Finding, codes, fix, lint};
+use nameplate::rules::load;
 use nameplate::rules::toml::{self, Accounts, Known};
 use nameplate::rules::udev;
+use proptest::prelude::*;
 
 #[derive(Debug)]
 struct People;
@@ -395,4 +401,57 @@ fn form_changes_no_rule() {
         seen += expected.len().min(1);
     }
     assert!(seen > 8, "{seen}");
+}
+
+/// Rules that thousands of machines run have matters of taste, and few of the mistakes that make a rule useless.
+#[test]
+fn rules_that_everybody_runs() {
+    let mut dirs = Roots::system().udev_rule_dirs();
+    if let Some(more) = std::env::var_os("NAMEPLATE_DEBIAN_RULES") {
+        dirs.push(more.into());
+    }
+    dirs.retain(|dir| dir.is_dir());
+    if dirs.is_empty() {
+        return common::skip("there are no udev rules");
+    }
+    let useless = [
+        codes::NEVER_HOLDS,
+        codes::UNKNOWN_ACTION,
+        codes::PARENTS_APART,
+        codes::RESULT_WITHOUT_PROGRAM,
+        codes::SHADOWED,
+        codes::NO_SHELL,
+        codes::UNSET_PROPERTY,
+        codes::PROPERTY_SET_LATER,
+    ];
+    let found = lint(&load::load(&dirs, &KNOWN).files);
+    let useless: Vec<String> = found
+        .iter()
+        .map(|finding| &finding.diagnostic)
+        .filter(|one| useless.contains(&one.code) && !one.place.file.path.starts_with("/etc"))
+        .map(|one| format!("{}: {one}", one.code))
+        .collect();
+    assert!(useless.is_empty(), "{}", useless.join("\n"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_looked_over_and_repaired_for_good(
+        tokens in proptest::collection::vec(
+            prop_oneof![
+                Just("KERNEL==\"a\""), Just("KERNEL == \"a\""), Just("MODE=\"0600\""), Just("NAME=\"%k\""),
+                Just("TAG+=\"x\""), Just("ENV{X}=\"$tempnode\""), Just("BUS==\"usb\""), Just("SYSFS{a}==\"1\""),
+                Just("OPTIONS+=\"last_rule\""), Just(","), Just(" "), Just("\\\n"), Just("\n"), Just("#"), Just("\""),
+                Just("GOTO=\"e\""), Just("LABEL=\"e\""), Just("RUN+=\"a & b\""), Just("ä"),
+            ],
+            0..20,
+        )
+    ) {
+        let text = tokens.concat();
+        lint(&[file("50-a.rules", &text)]);
+        if let Some(fixed) = fix(Path::new("50-a.rules"), &text, &KNOWN) {
+            prop_assert_ne!(&fixed.text, &text);
+            prop_assert_eq!(fix(Path::new("50-a.rules"), &fixed.text, &KNOWN), None, "{:?} became {:?}", text, fixed.text);
+        }
+    }
 }

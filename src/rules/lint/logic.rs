@@ -192,6 +192,8 @@ pub(super) fn effect(step: &StepKind) -> Option<(&Effect, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pattern(text: &str) -> Pattern {
@@ -231,6 +233,28 @@ mod tests {
             assert_eq!(covers(&outer, &inner), covered, "{outer:?} covers {inner:?}");
             assert_eq!(disjoint(&outer, &inner), apart, "{outer:?} and {inner:?}");
             assert_eq!(disjoint(&inner, &outer), apart, "{inner:?} and {outer:?}");
+        }
+    }
+
+    proptest! {
+        /// What is said of patterns holds for values; the alphabet is small so that they meet.
+        #[test]
+        fn what_follows_is_so(
+            a in "[abA*?|\\\\\\[\\]]{0,5}",
+            b in "[abA*?|\\\\\\[\\]]{0,5}",
+            fold: (bool, bool),
+            values in proptest::collection::vec("[abA|*\\\\\\[\\]]{0,4}", 20),
+        ) {
+            let case = |fold| if fold { Case::Fold } else { Case::Sensitive };
+            let (a, b) = (Pattern::new(a.as_bytes(), case(fold.0)), Pattern::new(b.as_bytes(), case(fold.1)));
+            let pieces = a.text().split(|b| *b == b'|').chain(b.text().split(|b| *b == b'|'));
+            let pieces: Vec<Vec<u8>> = pieces.map(|piece| piece.replace("*", "").replace("?", "a")).collect();
+            for value in values.iter().map(|value| value.as_bytes()).chain(pieces.iter().map(Vec::as_slice)) {
+                let both = a.matches(value) && b.matches(value);
+                prop_assert!(!both || !disjoint(&a, &b), "{a:?} {b:?} {:?}", value.as_bstr());
+                let escapes = b.matches(value) && !a.matches(value);
+                prop_assert!(!escapes || !covers(&a, &b), "{a:?} {b:?} {:?}", value.as_bstr());
+            }
         }
     }
 }
