@@ -110,12 +110,13 @@ impl Names {
     pub fn set(&self, device: &DeviceId, node: &LinkName, links: &[(LinkName, i32)]) -> Vec<LinkReport> {
         let mut table = self.lock();
         let changes = table.claims.set_links(device, node, links);
-        let changed: HashSet<LinkName> = changes.iter().map(|change| change.link.clone()).collect();
+        // a device has few links
+        let changed = |link: &LinkName| changes.iter().any(|change| change.link == *link);
         let kept: Vec<LinkName> = table
             .claims
             .claims_of(device)
             .into_iter()
-            .filter(|(claim, has)| *has && !changed.contains(&claim.link))
+            .filter(|(claim, has)| *has && !changed(&claim.link))
             .map(|(claim, _)| claim.link)
             .collect();
         let mut reports: Vec<LinkReport> =
