@@ -26,7 +26,13 @@ impl Loops {
         let mut made = Self { numbers: Vec::new() };
         for number in first..first + count {
             // SAFETY: the call takes an integer and an open descriptor of /dev/loop-control.
-            unsafe { ioctl::loop_add(control.as_raw_fd(), number) }.expect("LOOP_CTL_ADD");
+            let add = || unsafe { ioctl::loop_add(control.as_raw_fd(), number) };
+            let added = add().or_else(|errno| {
+                // a run that was killed may have left it
+                remove_all(vec![number]);
+                if errno == nix::errno::Errno::EEXIST { add() } else { Err(errno) }
+            });
+            added.expect("LOOP_CTL_ADD");
             made.numbers.push(number);
         }
         made
