@@ -43,10 +43,10 @@ impl SourceFile {
         start..end
     }
 
-    /// The place of a byte range.
+    /// The place of a byte range, made wider where an end would cut a character.
     pub fn place(self: &Arc<Self>, span: Range<usize>) -> Place {
         let (line, column) = self.position(span.start);
-        Place { file: Arc::clone(self), line, column, span }
+        Place { file: Arc::clone(self), line, column, span: self.characters(span) }
     }
 }
 
@@ -93,6 +93,8 @@ impl Serialize for Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// Works as it is meant; could be written better, or is good to know.
+    Note,
     /// Works, and is probably not what was meant.
     Warning,
     /// The rule (or key) is left out; the rest of the file goes on.
@@ -102,7 +104,7 @@ pub enum Severity {
 /// One thing wrong, with its place and, where one is known, its repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Error or warning.
+    /// How bad it is.
     pub severity: Severity,
     /// A stable short name of the kind, as `unknown-key`; listed in the man page.
     pub code: &'static str,
@@ -123,6 +125,11 @@ impl Diagnostic {
     /// A warning at `place`.
     pub fn warning(code: &'static str, message: impl Into<String>, place: Place) -> Self {
         Self { severity: Severity::Warning, ..Self::error(code, message, place) }
+    }
+
+    /// A note at `place`.
+    pub fn note(code: &'static str, message: impl Into<String>, place: Place) -> Self {
+        Self { severity: Severity::Note, ..Self::error(code, message, place) }
     }
 
     /// The same with a repair.
@@ -158,6 +165,7 @@ impl Serialize for Diagnostic {
 /// Shows a diagnostic as rustc does: message, place, the line with the part underlined, the hint.
 pub fn render(diagnostic: &Diagnostic, colour: bool) -> String {
     let level = match diagnostic.severity {
+        Severity::Note => Level::NOTE,
         Severity::Warning => Level::WARNING,
         Severity::Error => Level::ERROR,
     };

@@ -18,9 +18,9 @@ use nameplate::daemon::control::{
 };
 use serde_json::{Value, json};
 
-const VERBS: [&str; 14] = [
-    "daemon", "status", "list", "info", "tree", "monitor", "test", "explain", "check", "apply", "reload",
-    "trigger", "settle", "wait",
+const VERBS: [&str; 15] = [
+    "daemon", "status", "list", "info", "tree", "monitor", "test", "explain", "check", "convert", "apply",
+    "reload", "trigger", "settle", "wait",
 ];
 
 /// The program's end; a failed assertion shows all of it.

@@ -14,3 +14,5 @@ mod explain;
 mod look;
 #[path = "dry/plans.rs"]
 mod plans;
+#[path = "dry/udev.rs"]
+mod udev;

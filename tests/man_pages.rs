@@ -5,6 +5,7 @@
 use std::fs;
 
 use nameplate::config::KEYS;
+use nameplate::rules::lint;
 use nameplate::rules::toml::{CONDITION_KEYS, IMPORT_KEYS, OPTIONS, RULE_KEYS, TEST_KEYS, codes};
 
 fn page(name: &str) -> String {
@@ -52,7 +53,7 @@ fn every_builtin() {
 #[test]
 fn every_diagnostic() {
     let page = words(&page("nameplate-rules.5")).replace('`', "'");
-    for (code, meaning) in codes::CODES {
+    for (code, meaning) in codes::CODES.iter().chain(lint::codes::CODES) {
         let expected = format!(".It Li {code} {}", words(meaning).replace('`', "'").replace('\\', "\\e"));
         assert!(page.contains(&expected), "nameplate-rules.5 lacks: {expected}");
     }

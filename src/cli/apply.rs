@@ -10,7 +10,7 @@ use super::{device_arg, site};
 use crate::apply::names::{LinkReport, Outcome};
 use crate::builtin;
 use crate::daemon::control::protocol::text;
-use crate::daemon::{Engine, Handled, control, mode, uevent_of};
+use crate::daemon::{Engine, Handled, control, uevent_of};
 use crate::diag;
 use crate::rules::compile::Compiled;
 use crate::rules::load;
@@ -40,7 +40,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
             options.action
         ))
     })?;
-    let mode = mode::choose(context.config.config.mode, &context.roots);
+    let mode = context.mode();
     let engine = Engine::open(site::of(context, mode)?).map_err(failed)?;
     engine.take_over().map_err(failed)?;
     let gone = || Failure::Failed(format!("{path} has gone"));
@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let uevent = uevent_of(engine.tree(), &device, options.action).ok_or_else(no_events)?;
 
     let known = Known { accounts: engine.accounts(), builtins: &builtin::NAMES };
-    let loaded = load::load(&context.rule_dirs, &known);
+    let loaded = load::load(&context.rule_dirs(mode), &known);
     for diagnostic in &loaded.diagnostics {
         let _nobody_reads = writeln!(std::io::stderr(), "{}", diag::render(diagnostic, false));
     }

@@ -7,7 +7,9 @@ use clap::Args;
 use super::exit::Failure;
 use super::output::Style;
 use crate::config;
+use crate::daemon::control::protocol::Mode;
 use crate::daemon::control::socket_path;
+use crate::daemon::mode;
 use crate::roots::Roots;
 
 /// The common options as typed.
@@ -36,10 +38,8 @@ pub struct Common {
 pub struct Context {
     /// Where the system's directories are.
     pub roots: Roots,
-    /// The rule directories, strongest first.
-    pub rule_dirs: Vec<PathBuf>,
-    /// True when `rule_dirs` are the user's own, in place of the standard ones.
-    pub own_rules: bool,
+    /// The user's own rule directories, in place of the standard ones.
+    pub own_rule_dirs: Option<Vec<PathBuf>>,
     /// The directory of links where it is not `/dev`.
     pub own_link_dir: Option<PathBuf>,
     /// Where the configuration comes from.
@@ -67,19 +67,16 @@ impl Context {
             None => config::Source::Standard(roots.clone()),
         };
         let config = config_source.read();
-        let own_rules = !common.rules.is_empty();
-        let rule_dirs = if own_rules {
-            common.rules.iter().map(absolute).collect::<Result<_, _>>()?
-        } else {
-            config.config.rules.iter().cloned().chain(roots.rule_dirs()).collect()
+        let own_rule_dirs = match &common.rules[..] {
+            [] => None,
+            dirs => Some(dirs.iter().map(absolute).collect::<Result<_, _>>()?),
         };
         let own_link_dir = match &common.link_dir {
             Some(dir) => Some(absolute(dir)?),
             None => config.config.link_dir.clone(),
         };
         Ok(Self {
-            rule_dirs,
-            own_rules,
+            own_rule_dirs,
             own_link_dir,
             config_source,
             config,
@@ -87,6 +84,29 @@ impl Context {
             style: Style::of_stdout(),
             roots,
         })
+    }
+
+    /// How a daemon of this configuration stands to udevd, now.
+    pub fn mode(&self) -> Mode {
+        mode::choose(self.config.config.mode, &self.roots)
+    }
+
+    /// The rule directories in a mode, strongest first: the user's own, or the standard ones. The device manager reads
+    /// udev's too; beside a udevd they are that one's business.
+    pub fn rule_dirs(&self, mode: Mode) -> Vec<PathBuf> {
+        if let Some(own) = &self.own_rule_dirs {
+            return own.clone();
+        }
+        let udev = match mode {
+            Mode::Standalone => self.roots.udev_rule_dirs(),
+            Mode::Companion => Vec::new(),
+        };
+        self.config.config.rules.iter().cloned().chain(self.roots.rule_dirs()).chain(udev).collect()
+    }
+
+    /// The rule directories that the looking verbs read: what a daemon would, behind some that are stronger.
+    pub fn rules_to_look_at(&self, extra: &[PathBuf]) -> Vec<PathBuf> {
+        extra.iter().cloned().chain(self.rule_dirs(self.mode())).collect()
     }
 
     /// Where links are.
@@ -156,8 +176,15 @@ mod tests {
     fn rules_of_the_users_own_replace_the_standard_ones() {
         let common = Common { rules: vec!["/a".into(), "/b".into()], ..Common::default() };
         let context = Context::new(common).unwrap();
-        assert!(context.own_rules);
-        assert_eq!(context.rule_dirs, [Path::new("/a"), Path::new("/b")]);
-        assert_eq!(Context::new(Common::default()).unwrap().rule_dirs, Roots::system().rule_dirs());
+        for mode in [Mode::Standalone, Mode::Companion] {
+            assert_eq!(context.rule_dirs(mode), [Path::new("/a"), Path::new("/b")]);
+        }
+        assert_eq!(context.rules_to_look_at(&["/c".into()])[..2], [Path::new("/c"), Path::new("/a")]);
+        let common = Common { root: Some("/nowhere".into()), ..Common::default() };
+        let context = Context::new(common).unwrap();
+        let roots = Roots::below(Path::new("/nowhere"));
+        assert_eq!(context.rule_dirs(Mode::Companion), roots.rule_dirs());
+        assert_eq!(context.rule_dirs(Mode::Standalone), [roots.rule_dirs(), roots.udev_rule_dirs()].concat());
+        assert_eq!(context.mode(), Mode::Standalone, "no udevd answers there");
     }
 }

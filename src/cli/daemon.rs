@@ -58,7 +58,7 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
     let settings = Settings {
         site: site::of(context, mode)?,
         mode,
-        rule_dirs: context.rule_dirs.clone(),
+        rule_dirs: context.rule_dirs(mode),
         workers: config.workers.map_or_else(processors, Into::into),
         queue_limit: config.queue_limit.into(),
         receive_buffer: config.receive_buffer,

@@ -6,7 +6,7 @@ mod machine;
 mod programs;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::context::Context;
@@ -33,9 +33,9 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Those of the rule directories.
-    pub(super) fn of(context: &Context, means: &Means) -> Self {
-        Self::new(load(&context.rule_dirs, &means.known()))
+    /// Those of the rule directories, behind some that are stronger.
+    pub(super) fn of(context: &Context, extra: &[PathBuf], means: &Means) -> Self {
+        Self::new(load(&context.rules_to_look_at(extra), &means.known()))
     }
 
     pub(super) fn new(loaded: Loaded) -> Self {

@@ -46,6 +46,9 @@ pub(super) struct Options {
     /// Run the programs whose output rules ask for (import, PROGRAM); without it they count as failed
     #[arg(long)]
     pub(super) run_programs: bool,
+    /// Read the rules of DIR too, as the strongest directory (may be given again: strongest first)
+    #[arg(long, value_name = "DIR")]
+    pub(super) extra_rules: Vec<std::path::PathBuf>,
     /// Take the device from a recording in place of this machine
     #[arg(long, value_name = "FILE")]
     pub(super) recording: Option<std::path::PathBuf>,
@@ -112,7 +115,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let device = machine.device(context, &options.device)?;
     machine.tree().walk();
     let means = Means::new(context, options.run_programs);
-    let rules = Rules::of(context, &means);
+    let rules = Rules::of(context, &options.extra_rules, &means);
     let mut trace = Trace::default();
     let plan = work_out(&machine, &rules, &means, (&device, options.action), &mut trace);
     let link = options

@@ -19,6 +19,7 @@ pub mod output;
 mod apply;
 mod check;
 mod completions;
+mod convert;
 mod daemon;
 mod dry;
 mod explain;
@@ -62,6 +63,7 @@ enum Verb {
     Test(test::Options),
     Explain(explain::Options),
     Check(check::Options),
+    Convert(convert::Options),
     Apply(apply::Options),
     Reload(reload::Options),
     Trigger(trigger::Options),
@@ -118,6 +120,7 @@ fn dispatch(verb: &Verb, context: &Context, out: &mut dyn Write) -> Result<Exit,
         Verb::Test(options) => test::run(options, context, out),
         Verb::Explain(options) => explain::run(options, context, out),
         Verb::Check(options) => check::run(options, context, out),
+        Verb::Convert(options) => convert::run(options, context, out),
         Verb::Apply(options) => apply::run(options, context, out),
         Verb::Reload(options) => reload::run(options, context, out),
         Verb::Trigger(options) => trigger::run(options, context, out),

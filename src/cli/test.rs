@@ -8,7 +8,7 @@ use super::context::Context;
 use super::dry::{Machine, Means, Rules, work_out};
 use super::exit::{Exit, Failure};
 use super::output::{self, Ink};
-use crate::diag;
+use crate::diag::{self, Diagnostic, Severity};
 use crate::rules::trace::Unobserved;
 
 /// Show what the rules would do with a device, changing nothing
@@ -25,9 +25,28 @@ pub(super) struct Options {
     /// Run the programs whose output rules ask for (import, PROGRAM); without it they count as failed
     #[arg(long)]
     pub(super) run_programs: bool,
+    /// Read the rules of DIR too, as the strongest directory (may be given again: strongest first)
+    #[arg(long, value_name = "DIR")]
+    pub(super) extra_rules: Vec<std::path::PathBuf>,
     /// Take the device from a recording in place of this machine
     #[arg(long, value_name = "FILE")]
     pub(super) recording: Option<std::path::PathBuf>,
+}
+
+/// Shows mistakes in the rule files; of what is only odd, how much there is.
+fn complain(diagnostics: &[Diagnostic]) {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        diagnostics.iter().partition(|diagnostic| diagnostic.severity == Severity::Error);
+    let mut err = io::stderr().lock();
+    for diagnostic in errors {
+        let _nobody_reads = writeln!(err, "{}", diag::render(diagnostic, false));
+    }
+    if !warnings.is_empty() {
+        let count = warnings.len();
+        let s = if count == 1 { "" } else { "s" };
+        let _nobody_reads =
+            writeln!(err, "{count} warning{s} about the rule files: `nameplate check` shows them");
+    }
 }
 
 /// Runs the verb.
@@ -37,7 +56,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     // Rules may look at any device (`[subsystem/kernel]attribute`).
     machine.tree().walk();
     let means = Means::new(context, options.run_programs);
-    let rules = Rules::of(context, &means);
+    let rules = Rules::of(context, &options.extra_rules, &means);
     let mut plan = work_out(&machine, &rules, &means, (&device, options.action), &mut Unobserved);
     if context.json {
         plan.diagnostics.splice(0..0, rules.loaded.diagnostics);
@@ -52,8 +71,6 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
             writeln!(out, "{}", context.style.paint(Ink::Yellow, line))?;
         }
     }
-    for diagnostic in &rules.loaded.diagnostics {
-        let _nobody_reads = writeln!(io::stderr(), "{}", diag::render(diagnostic, false));
-    }
+    complain(&rules.loaded.diagnostics);
     Ok(Exit::Ok)
 }

@@ -15,11 +15,11 @@ use crate::apply::names::{Former, LinkReport, Names};
 use crate::apply::node::NodeDir;
 use crate::apply::sysfs::ValueTree;
 use crate::decide::{
-    Dry, Effects, Event, EventHost, Kept, Live, Permissions, Plan, ProgramRunner, Surroundings, Unwriting,
-    decide, kept,
+    Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
+use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{Target, Write};
@@ -61,6 +61,15 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
+}
+
+/// A device that was there at the start.
+#[derive(Debug)]
+pub struct Present {
+    /// The device.
+    pub device: Device,
+    /// Its `uevent` file, so that it is not read twice.
+    pub properties: Properties,
 }
 
 /// What became of one event.
@@ -148,8 +157,11 @@ impl Engine {
 
     /// Fills the tree and takes over the names and records of a former run: who held a name keeps it, and what belongs
     /// to devices that are no longer there is removed. To be called before the first event; all devices, parents first.
-    pub fn take_over(&self) -> Result<Vec<Device>, DaemonError> {
-        let devices = self.tree.walk();
+    pub fn take_over(&self) -> Result<Vec<Present>, DaemonError> {
+        let mut devices = Vec::new();
+        self.tree.walk_with(|device, properties| {
+            devices.push(Present { device: device.clone(), properties });
+        });
         self.adopt()?;
         Ok(devices)
     }
@@ -157,7 +169,7 @@ impl Engine {
     fn adopt(&self) -> Result<(), DaemonError> {
         let source = |source| DaemonError::Directory { path: self.site.run_dir.clone(), source };
         self.records.clean().map_err(source)?;
-        let listing = self.records.list().map_err(source)?;
+        let listing = self.records.take_over().map_err(source)?;
         for (id, problem) in &listing.problems {
             tracing::warn!(device = %id, %problem, "a line of a record is left out");
         }
@@ -240,7 +252,7 @@ impl Engine {
         let id = uevent.device_id();
         let before = self.id_before(uevent).filter(|before| *before != id);
         let device = self.enter(uevent);
-        let old = kept(&self.records, before.as_ref().unwrap_or(&id));
+        let old = self.record(before.as_ref().unwrap_or(&id));
         let handled = self.carry_with(rules, uevent, device, old, runs, wanted);
         if let Some(before) = before.filter(|_| handled.is_some()) {
             self.tell(Some(&before), &self.forget(&before));
@@ -253,26 +265,19 @@ impl Engine {
         rules: &Compiled,
         uevent: &Uevent,
         device: Option<Device>,
-        old: Kept,
+        old: Option<Record>,
         runs: impl FnOnce(Option<&Record>) -> bool,
         wanted: impl Fn() -> bool,
     ) -> Option<Handled> {
         let id = uevent.device_id();
-        let event = Event { uevent, device: device.as_ref(), record: old.record() };
+        let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
         match self.site.reach {
-            Reach::LinkDir => {
-                self.carry(rules, &event, &old, runs, wanted, Unwriting::new(&asking, &self.numbers))
+            Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
+            Reach::Companion | Reach::Everything => {
+                self.carry(rules, &event, runs, wanted, Live { programs: &asking, numbers: &self.numbers })
             }
-            Reach::Companion | Reach::Everything => self.carry(
-                rules,
-                &event,
-                &old,
-                runs,
-                wanted,
-                Live { programs: &asking, numbers: &self.numbers },
-            ),
         }
     }
 
@@ -280,7 +285,6 @@ impl Engine {
         &self,
         rules: &Compiled,
         event: &Event<'_>,
-        kept: &Kept,
         runs: impl FnOnce(Option<&Record>) -> bool,
         wanted: impl Fn() -> bool,
         effects: E,
@@ -304,7 +308,7 @@ impl Engine {
             if runs {
                 let _valid = record.properties.set(PROCESSING, "1");
             }
-            self.carry_out(&id, kept, &plan, &record)
+            self.carry_out(&id, old, &plan, &record)
         };
         if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
@@ -336,7 +340,7 @@ impl Engine {
         let effects = Unwriting::new(&recalling, &self.numbers);
         let plan = self.replan(rules, &device, (&uevent, &old), effects);
         let record = self.new_record(&plan, Some(&old));
-        let links = self.carry_out(&id, &Kept::Record(old), &plan, &record);
+        let links = self.carry_out(&id, Some(&old), &plan, &record);
         Some(Handled { plan, links })
     }
 
@@ -462,21 +466,25 @@ impl Engine {
 
     /// Node, names and record of a device that is there. The record says what is claimed before a link is made and until
     /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
-    fn carry_out(&self, id: &DeviceId, old: &Kept, plan: &Plan, record: &Record) -> Vec<LinkReport> {
+    fn carry_out(
+        &self,
+        id: &DeviceId,
+        old: Option<&Record>,
+        plan: &Plan,
+        record: &Record,
+    ) -> Vec<LinkReport> {
         if self.site.reach == Reach::Everything {
             event::permissions(&self.nodes, plan);
         }
-        let kept = old.record().map(|old| &old.links).into_iter().flatten();
+        let kept = old.map(|old| &old.links).into_iter().flatten();
         let going: Vec<LinkName> = kept.filter(|link| !record.links.contains(*link)).cloned().collect();
         let changes = !going.is_empty();
-        match old {
-            Kept::Nothing => self.write_first_record(id, record),
-            _ if going.is_empty() => self.write_record(id, record),
-            _ => {
-                let mut claimed = record.clone();
-                claimed.links.extend(going);
-                self.write_record(id, &claimed);
-            }
+        if changes {
+            let mut claimed = record.clone();
+            claimed.links.extend(going);
+            self.write_record(id, &claimed);
+        } else {
+            self.write_record(id, record);
         }
         let links: Vec<(LinkName, i32)> = plan.links.iter().map(|l| (l.name.clone(), l.priority)).collect();
         let reports = match &record.node {
@@ -510,16 +518,6 @@ impl Engine {
         self.memory.forget(id);
         self.origins.forget(id);
         reports
-    }
-
-    /// For a device of which nothing is kept so far.
-    fn write_first_record(&self, id: &DeviceId, record: &Record) {
-        if is_nothing(record) && record.init_usec.is_none() {
-            return;
-        }
-        if let Err(error) = self.records.write_first(id, record) {
-            tracing::error!(%error, "what is known of this device is lost at the next start");
-        }
     }
 
     fn write_record(&self, id: &DeviceId, record: &Record) {

@@ -221,8 +221,7 @@ fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<()
     let devices = core.engine.take_over()?;
     start_reader(core, socket, before)?;
     Workers::start(core).map_err(|e| DaemonError::Start("the workers", e))?;
-    start::evaluate_all(core.engine.tree(), &devices, &news, &core.work);
-    drop(devices);
+    start::evaluate_all(core.engine.tree(), devices, &news, &core.work);
     if core.work.stopping() {
         return Ok(());
     }

@@ -2,30 +2,49 @@
 //! meanwhile, the look may have seen either state, and the kernel's event is the one that counts.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::ids::{Action, DevPath};
 use crate::uevent::Uevent;
 
 /// Devices that the kernel has spoken of since this was made.
 #[derive(Debug, Default)]
-pub(super) struct News(Mutex<HashSet<DevPath>>);
+pub(super) struct News(Mutex<Noted>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    /// They came, went or moved.
+    elsewhere: HashSet<DevPath>,
+    /// Anything else happened to them.
+    changed: HashSet<DevPath>,
+}
 
 impl News {
     /// Notes an event of the kernel's.
     pub(super) fn note(&self, uevent: &Uevent) {
+        let mut noted = self.noted();
         if uevent.is_synthetic() || !matches!(uevent.action, Action::Add | Action::Remove | Action::Move) {
+            noted.changed.insert(uevent.devpath.clone());
             return;
         }
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.insert(uevent.devpath.clone());
-        noted.extend(uevent.devpath_old());
+        noted.elsewhere.insert(uevent.devpath.clone());
+        noted.elsewhere.extend(uevent.devpath_old());
+    }
+
+    /// True when what was read of the device at `path` since this was made may be old: something has happened to it.
+    pub(super) fn outdates(&self, path: &DevPath) -> bool {
+        let noted = self.noted();
+        noted.changed.contains(path) || noted.elsewhere.contains(path)
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True when the device at `path`, or one above it, came, went or moved. A device below one that moved or went is not
     /// where it was seen.
     pub(super) fn concerns(&self, path: &DevPath) -> bool {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = &self.noted().elsewhere;
         if noted.is_empty() {
             return false;
         }
@@ -59,5 +78,7 @@ mod tests {
         let others = ["/devices", "/devices/ab", "/devices/b", "/devices/c"];
         assert_eq!(concerned.map(|p| news.concerns(&path(p))), [true; 5]);
         assert_eq!(others.map(|p| news.concerns(&path(p))), [false; 4]);
+        let outdated = ["/devices/a", "/devices/a/x", "/devices/b", "/devices/c", "/devices/d"];
+        assert_eq!(outdated.map(|p| news.outdates(&path(p))), [true, false, true, true, false]);
     }
 }

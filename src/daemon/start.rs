@@ -5,24 +5,31 @@
 
 use bstr::BString;
 
+use super::engine::Present;
 use super::job::{Cause, Job, Token};
 use super::news::News;
 use super::work::Work;
 use crate::device::{Device, Reader, Tree};
 use crate::ids::{Action, SeqNum};
+use crate::properties::Properties;
 use crate::uevent::Uevent;
 
 /// So many events of the start wait at most; more would only cost memory.
 const AHEAD: usize = 512;
 
 /// Puts the devices into the queue, parents first, and waits until all are handled.
-pub(super) fn evaluate_all(tree: &Tree, devices: &[Device], news: &News, work: &Work) {
+pub(super) fn evaluate_all(tree: &Tree, devices: Vec<Present>, news: &News, work: &Work) {
     let batch = Token::default();
-    for device in devices {
+    for Present { device, properties } in devices {
         if work.stopping() {
             return;
         }
-        if let Some(uevent) = uevent_of(tree, device, Action::Add) {
+        let uevent = if news.outdates(&device.devpath()) {
+            uevent_of(tree, &device, Action::Add)
+        } else {
+            uevent_with(&device, Action::Add, properties)
+        };
+        if let Some(uevent) = uevent {
             work.push_own(Job::of_batch(uevent, Cause::Start, &batch), AHEAD, Some(news));
         }
     }
@@ -32,13 +39,17 @@ pub(super) fn evaluate_all(tree: &Tree, devices: &[Device], news: &News, work: &
 /// An event for a device that is there, from its `uevent` file. `None` if the device is gone or has no subsystem: such a
 /// device sends no events.
 pub fn uevent_of(tree: &Tree, device: &Device, action: Action) -> Option<Uevent> {
+    let properties = Reader::new(tree).uevent(device);
+    uevent_with(device, action, (*properties).clone())
+}
+
+fn uevent_with(device: &Device, action: Action, properties: Properties) -> Option<Uevent> {
     let facts = device.facts();
     let subsystem: BString = facts.subsystem?;
     if device.is_gone() {
         return None;
     }
-    let properties = Reader::new(tree).uevent(device);
-    let uevent = Uevent::from_facts(action, device.devpath(), subsystem, SeqNum(0), (*properties).clone());
+    let uevent = Uevent::from_facts(action, device.devpath(), subsystem, SeqNum(0), properties);
     // a file that can't be read any more says nothing; another's number is another device's
     let is_it = (uevent.devnum(), uevent.ifindex()) == (facts.devnum, facts.ifindex);
     is_it.then_some(uevent)

@@ -104,9 +104,10 @@ fn work(core: &Core) {
 
 fn carry_through(core: &Core, job: &Job, run: RunId) {
     let (rules, uevent) = (core.rules.compiled(), &job.uevent);
-    let own = matches!(job.cause, Cause::Start | Cause::Resync);
-    if own && uevent.action != Action::Remove && !core.engine.is_in_sysfs(&uevent.devpath) {
-        // it went after it was found; the kernel says so too
+    let resync = job.cause == Cause::Resync && uevent.action != Action::Remove;
+    if resync && !core.engine.is_in_sysfs(&uevent.devpath) {
+        // it went after it was found, and that may have been said before. What the start finds needs no such look, which
+        // would be the dearest part of it: the socket was listening, and the kernel's word comes after this event
         return;
     }
     let wanted = || core.work.is_current(run);

@@ -37,52 +37,17 @@ pub trait Records: fmt::Debug {
 impl Records for RecordDir {
     /// A record that can't be read counts as none: the event that asks writes it anew.
     fn record(&self, id: &DeviceId) -> Option<Record> {
-        kept(self, id).into_record()
-    }
-}
-
-/// What a directory of records has of a device.
-#[derive(Debug)]
-pub enum Kept {
-    /// There is no file.
-    Nothing,
-    /// There is one that can't be read.
-    Unreadable,
-    /// The record.
-    Record(Record),
-}
-
-impl Kept {
-    /// The record.
-    pub fn record(&self) -> Option<&Record> {
-        match self {
-            Kept::Record(record) => Some(record),
-            Kept::Nothing | Kept::Unreadable => None,
-        }
-    }
-
-    /// The record.
-    pub fn into_record(self) -> Option<Record> {
-        match self {
-            Kept::Record(record) => Some(record),
-            Kept::Nothing | Kept::Unreadable => None,
-        }
-    }
-}
-
-/// Reads a record, and says in the log what can't be read of it.
-pub fn kept(records: &RecordDir, id: &DeviceId) -> Kept {
-    match records.read(id) {
-        Ok(Some((record, problems))) => {
-            for problem in problems {
-                tracing::warn!(device = %id, %problem, "a line of a record is left out");
+        match self.read(id) {
+            Ok(read) => read.map(|(record, problems)| {
+                for problem in problems {
+                    tracing::warn!(device = %id, %problem, "a line of a record is left out");
+                }
+                record
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the record counts as none");
+                None
             }
-            Kept::Record(record)
-        }
-        Ok(None) => Kept::Nothing,
-        Err(error) => {
-            tracing::error!(%error, "the record counts as none");
-            Kept::Unreadable
         }
     }
 }

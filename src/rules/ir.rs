@@ -71,7 +71,7 @@ pub enum StepKind {
 }
 
 /// A question with a yes or a no.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Condition {
     /// What is looked at.
     pub subject: Subject,
@@ -80,7 +80,7 @@ pub struct Condition {
 }
 
 /// What a condition looks at.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// The kernel's name (`KERNEL`, `KERNELS`).
     Kernel,
@@ -119,7 +119,7 @@ pub enum Subject {
 }
 
 /// A constant of the system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConstKey {
     /// Machine architecture, as `uname(2)` has it in systemd's words (`x86-64`, `arm64`).
     Arch,
@@ -130,7 +130,7 @@ pub enum ConstKey {
 }
 
 /// What a subject has to be.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Test {
     /// Matches the pattern.
     Is(Pattern),
@@ -152,7 +152,7 @@ pub enum Test {
 }
 
 /// Where properties are taken from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Import {
     /// `KEY=VALUE` lines of a program's output.
     Program(Command),
@@ -171,7 +171,7 @@ pub enum Import {
 }
 
 /// A builtin with its arguments.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Builtin {
     /// The builtin's name, known at load.
     pub name: String,
@@ -180,7 +180,7 @@ pub struct Builtin {
 }
 
 /// Words to run something with; never through a shell.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Command {
     /// An argument vector, each argument expanded by itself (TOML).
     Argv(Vec<Template>),

@@ -1,6 +1,7 @@
 //! Owns the rules: two languages, one form (`ir`), one evaluator. Asks the world only through the host that it is given.
 
 pub mod compile;
+pub mod convert;
 pub mod eval;
 pub mod host;
 pub mod ir;

@@ -3,11 +3,14 @@
 //! A file is written under a temporary name and renamed over, and not at all if it would say the same; so a reader sees
 //! a whole record and a `kill -9` leaves the old one. Nothing is forced to the medium: the directory is on a tmpfs.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{io, os::fd::OwnedFd};
 
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -58,18 +61,48 @@ pub struct Listing {
 pub struct RecordDir {
     dir: OwnedFd,
     temporaries: AtomicU64,
+    present: Mutex<Present>,
+}
+
+/// Which files there may be, once that is known: most devices have no record, and to ask the kernel for each would cost
+/// more than all else that is done for them.
+#[derive(Debug, Default)]
+struct Present {
+    hasher: RandomState,
+    /// Hashes of the names; two that are alike cost a look at a file that is not there. `None`: nothing is known.
+    names: Option<HashSet<u64>>,
+}
+
+impl Present {
+    fn may_hold(&self, name: &[u8]) -> bool {
+        self.names.as_ref().is_none_or(|names| names.contains(&self.hasher.hash_one(name)))
+    }
+
+    fn insert(&mut self, name: &[u8]) {
+        let hash = self.hasher.hash_one(name);
+        self.names.as_mut().map(|names| names.insert(hash));
+    }
+
+    /// Call it when the file has gone. Another whose hash is the same is then looked for no more: one in 2⁶⁴.
+    fn remove(&mut self, name: &[u8]) {
+        let hash = self.hasher.hash_one(name);
+        self.names.as_mut().map(|names| names.remove(&hash));
+    }
 }
 
 impl RecordDir {
     /// Opens `dir`, making it and its parents where they are missing.
     pub fn open(dir: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        Ok(Self { dir: open_dir(dir)?, temporaries: AtomicU64::new(0) })
+        Ok(Self { dir: open_dir(dir)?, temporaries: AtomicU64::new(0), present: Mutex::default() })
     }
 
     /// The record of `id` and what could not be read of it; `None` if there is no file. An empty file is an empty record.
     pub fn read(&self, id: &DeviceId) -> Result<Option<(Record, Vec<Problem>)>, RecordError> {
         let name = file_name(id, "read")?;
+        if !self.present().may_hold(&name) {
+            return Ok(None);
+        }
         match read_file(&self.dir, &name, RECORD_MAX) {
             Ok(text) => Ok(Some(Record::parse(&text))),
             Err(Errno::ENOENT) => Ok(None),
@@ -81,31 +114,32 @@ impl RecordDir {
     pub fn write(&self, id: &DeviceId, record: &Record) -> Result<Written, RecordError> {
         let name = file_name(id, "write")?;
         let text = record.to_bytes();
-        if read_file(&self.dir, &name, text.len()).is_ok_and(|there| there == text) {
+        if self.present().may_hold(&name)
+            && read_file(&self.dir, &name, text.len()).is_ok_and(|there| there == text)
+        {
             return Ok(Written::Unchanged);
         }
-        self.put(id, &name, &text).map(|()| Written::Written)
-    }
-
-    /// The same for a device that has no record, as the caller knows: no look at what is there.
-    pub fn write_first(&self, id: &DeviceId, record: &Record) -> Result<(), RecordError> {
-        self.put(id, &file_name(id, "write")?, &record.to_bytes())
-    }
-
-    fn put(&self, id: &DeviceId, name: &[u8], text: &[u8]) -> Result<(), RecordError> {
+        self.present().insert(&name);
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         // no longer than any id may be: the id itself is left out
         let temporary = [TEMPORARY, format!("{}-{number}", std::process::id()).as_bytes()].concat();
         let mode = Mode::from_bits_truncate(0o644);
-        write_whole(&self.dir, name, &temporary, text, mode, Durability::Running)
+        write_whole(&self.dir, &name, &temporary, &text, mode, Durability::Running)
+            .map(|()| Written::Written)
             .map_err(|errno| RecordError { doing: "write", id: id.clone(), errno })
     }
 
     /// Deletes the record of `id`; false if there was none.
     pub fn delete(&self, id: &DeviceId) -> Result<bool, RecordError> {
         let name = file_name(id, "delete")?;
+        if !self.present().may_hold(&name) {
+            return Ok(false);
+        }
         match unlinkat(&self.dir, name.as_slice(), UnlinkatFlags::NoRemoveDir) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.present().remove(&name);
+                Ok(true)
+            }
             Err(Errno::ENOENT) => Ok(false),
             Err(errno) => Err(RecordError { doing: "delete", id: id.clone(), errno }),
         }
@@ -113,8 +147,24 @@ impl RecordDir {
 
     /// All records. Files whose name is no device id are skipped.
     pub fn list(&self) -> io::Result<Listing> {
-        let mut ids: Vec<DeviceId> =
-            list(&self.dir)?.iter().filter_map(|name| DeviceId::parse(name).ok()).collect();
+        Ok(self.read_all(&list(&self.dir)?))
+    }
+
+    /// The same for who alone writes here from now on: what is not there now is not looked for again.
+    pub fn take_over(&self) -> io::Result<Listing> {
+        let names = list(&self.dir)?;
+        let listing = self.read_all(&names);
+        let mut present = self.present();
+        present.names = Some(names.iter().map(|name| present.hasher.hash_one(name.as_slice())).collect());
+        Ok(listing)
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_all(&self, names: &[BString]) -> Listing {
+        let mut ids: Vec<DeviceId> = names.iter().filter_map(|name| DeviceId::parse(name).ok()).collect();
         ids.sort();
         let mut out = Listing::default();
         for id in ids {
@@ -127,7 +177,7 @@ impl RecordDir {
                 Err(error) => out.errors.push(error),
             }
         }
-        Ok(out)
+        out
     }
 
     /// Deletes what killed runs left under temporary names; returns how many files that were. Call it at start.
@@ -197,6 +247,26 @@ mod tests {
         assert_eq!(listing.problems.iter().map(|(_, p)| p.line).collect::<Vec<_>>(), [1]);
         assert_eq!(listing.errors.len(), 2);
         assert_eq!((dir.clean().unwrap(), at(".#12-0").exists()), (1, false));
+    }
+
+    #[test]
+    fn who_alone_writes_knows_what_is_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = RecordDir::open(temp.path()).unwrap();
+        let record_in = |name: &str| std::fs::write(temp.path().join(name), "S:x\nL:1\nV:1\n").unwrap();
+        record_in("b8:1");
+        std::fs::create_dir(temp.path().join("b8:9")).unwrap();
+        let listing = dir.take_over().unwrap();
+        assert_eq!((listing.records.len(), listing.errors.len()), (1, 1));
+        assert_eq!(dir.write(&id("b8:1"), &record(1)), Ok(Written::Unchanged));
+        assert!(dir.read(&id("b8:9")).is_err());
+        // what nobody else may put there is not looked for
+        record_in("b8:2");
+        assert_eq!((dir.read(&id("b8:2")), dir.delete(&id("b8:2"))), (Ok(None), Ok(false)));
+        assert_eq!(dir.write(&id("b8:2"), &record(1)), Ok(Written::Written));
+        assert_eq!(dir.read(&id("b8:2")), Ok(Some((record(1), vec![]))));
+        assert_eq!(dir.write(&id("b8:2"), &record(1)), Ok(Written::Unchanged));
+        assert_eq!((dir.delete(&id("b8:2")), dir.read(&id("b8:2"))), (Ok(true), Ok(None)));
     }
 
     #[test]

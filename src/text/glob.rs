@@ -92,6 +92,13 @@ impl Pattern {
             })
             .collect()
     }
+
+    /// For each alternative how every value begins that it matches, which may be empty; `None` if letters of either case
+    /// match. What an index can hash.
+    pub fn heads(&self) -> Option<Vec<&BStr>> {
+        let sensitive = self.case == Case::Sensitive;
+        sensitive.then(|| self.any_of.iter().map(|one| one.head().as_bstr()).collect())
+    }
 }
 
 impl fmt::Debug for Pattern {
@@ -117,6 +124,17 @@ impl One {
             [front @ .., b'*'] if !is_special(front) => One::Prefix(front.into()),
             [b'*', back @ ..] if !is_special(back) => One::Suffix(back.into()),
             _ => One::Glob(text.into()),
+        }
+    }
+
+    fn head(&self) -> &[u8] {
+        match self {
+            One::Literal(text) | One::Prefix(text) => text,
+            One::Glob(text) => {
+                let end = text.find_byteset(b"*?[\\").unwrap_or(text.len());
+                text.get(..end).unwrap_or_default()
+            }
+            One::Any | One::Suffix(_) => b"",
         }
     }
 
@@ -276,6 +294,20 @@ mod tests {
                 "{pattern} {value}"
             );
         }
+    }
+
+    #[test]
+    fn heads() {
+        for (pattern, expected) in [
+            ("sda|sd*|*1", &["sda", "sd", ""][..]),
+            ("a\\x20b", &["a\\x20b"]),
+            ("q*|a\\x20b", &["q", "a"]),
+            ("tty[A-Z]*|x?y||*", &["tty", "x", "", ""]),
+        ] {
+            let pattern = Pattern::new(pattern.as_bytes(), Case::Sensitive);
+            assert_eq!(pattern.heads().unwrap(), expected, "{pattern:?}");
+        }
+        assert_eq!(Pattern::new(b"sda", Case::Fold).heads(), None);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `check`: mistakes and tests of rule files.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+
 use serde_json::json;
 
 use crate::machine::{GPS, LEFT, Machine};
@@ -113,4 +116,60 @@ fn accounts_are_those_of_the_root() {
     machine.run(&["check"]).shows(1, &["gpsd"]);
     machine.write("root/etc/group", "gpsd:x:123:\n");
     machine.run(&["check"]).shows(0, &["0 errors"]);
+}
+
+#[test]
+fn warnings_fail_only_when_that_is_asked() {
+    let machine = Machine::new(&[]);
+    machine.write("70-a.rules", "KERNEL==\"a\", KERNEL==\"b\", MODE=\"0600\"\n");
+    machine.write("70-b.rules", "KERNEL==\"a\",MODE=\"0600\"\n");
+    let (bad, odd) = (machine.path("70-a.rules"), machine.path("70-b.rules"));
+    let (bad, odd) = (bad.to_str().unwrap(), odd.to_str().unwrap());
+    machine.run(&["check", bad]).shows(0, &["warning[never-holds]", "good: ", "1 warning"]);
+    machine.run(&["check", "--strict", bad]).shows(1, &["not good: ", "1 warning"]);
+    machine.run(&["check", "--strict", odd]).shows(0, &["note[style-space]", "0 warnings, 1 note"]);
+    let ended = machine.run(&["check", "--no-notes", odd]);
+    ended.shows(0, &["0 warnings, 0 of 0 tests"]);
+    assert!(!ended.out.contains("note"), "{ended:?}");
+}
+
+#[test]
+fn keys_of_parents_that_no_parent_has_together() {
+    let rule = "SUBSYSTEM==\"tty\", ATTRS{serial}==\"A50285BI\", DRIVERS==\"cp210x\", SYMLINK+=\"gps\"\n";
+    let machine = Machine::new(&[("50-gps.rules", rule)]);
+    machine.run(&["check"]).shows(0, &["0 warnings"]);
+    let recording = machine.path("recordings/usb.umockdev").display().to_string();
+    let message =
+        "no parent of `ttyUSB0` has all of these: DRIVERS is on `ttyUSB0`, ATTRS{serial} is on `1-2`";
+    machine
+        .run(&["check", "--recording", &recording])
+        .shows(0, &["warning[parents-apart]", message, "1 warning"]);
+    machine.run(&["check", "--recording", &recording, "--device", GPS]).shows(0, &[message]);
+    machine.run(&["check", "--device", GPS]).shows(0, &[message]);
+    // another device has no such serial number, and the rule is not for it
+    machine.run(&["check", "--device", LEFT]).shows(0, &["0 warnings"]);
+    machine.write("root/etc/nameplate/rules.d/50-gps.rules", &rule.replace("cp210x", "usb"));
+    machine.run(&["check", "--recording", &recording]).shows(0, &["0 warnings"]);
+}
+
+#[test]
+fn files_are_repaired_in_place() {
+    let machine = Machine::new(&[]);
+    machine.write("real.rules", "# a\nKERNEL == \"a\" , KERNEL==\"a\", MODE=\"0600\"\n");
+    let (real, link) = (machine.path("real.rules"), machine.path("70-a.rules"));
+    fs::set_permissions(&real, Permissions::from_mode(0o640)).unwrap();
+    symlink("real.rules", &link).unwrap();
+    machine.run(&["check", "--fix"]).shows(2, &[]);
+    let ended = machine.run(&["check", "--fix", link.to_str().unwrap()]);
+    ended.shows(0, &["repaired: ", "70-a.rules:2:7: white space beside an operator", "0 warnings"]);
+    assert_eq!(fs::read_to_string(&real).unwrap(), "# a\nKERNEL==\"a\", MODE=\"0600\"\n");
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o7777, 0o640);
+    assert!(link.is_symlink());
+    let again = machine.run(&["check", "--fix", "--json", link.to_str().unwrap()]).json();
+    assert_eq!(again["fixed"], json!([]));
+    let latin = b"KERNEL==\"\xe4\",MODE=\"0600\"\n";
+    fs::write(&real, latin).unwrap();
+    let ended = machine.run(&["check", "--fix", link.to_str().unwrap()]);
+    assert!(ended.err.contains("nothing is written"), "{ended:?}");
+    assert_eq!(fs::read(&real).unwrap(), latin);
 }

@@ -59,7 +59,8 @@ fn plan(test: &RuleTest, rules: &Compiled) -> Plan {
 fn the_shipped_rules_are_right_and_do_what_their_tests_say() {
     let loaded = shipped();
     assert_eq!(diagnostics(&loaded.diagnostics), "");
-    assert_eq!(diagnostics(&lint(&loaded.files)), "");
+    let odd: Vec<_> = lint(&loaded.files).into_iter().map(|finding| finding.diagnostic).collect();
+    assert_eq!(diagnostics(&odd), "");
     assert!(loaded.files.len() >= 3 && loaded.tests.len() >= 8);
     let rules = Compiled::new(&loaded.files);
     for test in &loaded.tests {

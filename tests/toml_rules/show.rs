@@ -8,6 +8,7 @@ use nameplate::rules::ir::{
 };
 use nameplate::rules::template::Template;
 use nameplate::rules::toml::{Accounts, Known, Parsed, RuleTest, parse as parse_source};
+use nameplate::text::Case;
 
 #[derive(Debug)]
 struct Accounts1;
@@ -58,10 +59,17 @@ fn condition(condition: &Condition) -> String {
         Subject::Sysctl(name) => format!("sysctl {}", name.text()),
         Subject::Const(key) => format!("const {}", format!("{key:?}").to_lowercase()),
         Subject::File(path) => format!("file {}", path.text()),
-        Subject::Import(source) => return format!("import {}", import(source)),
+        Subject::Import(source) if condition.test == Test::Exists(true) => {
+            return format!("import {}", import(source));
+        }
+        Subject::Import(source) => format!("import {}", import(source)),
+        Subject::Program(what) => format!("program {}", command(what)),
         other => format!("{other:?}").to_lowercase(),
     };
     match &condition.test {
+        Test::Is(pattern) if pattern.case() == Case::Fold => {
+            format!("{subject} is {} in any case", pattern.text())
+        }
         Test::Is(pattern) => format!("{subject} is {}", pattern.text()),
         Test::IsNot(pattern) => format!("{subject} is not {}", pattern.text()),
         Test::Exists(yes) => format!("{subject} {}", if *yes { "exists" } else { "is absent" }),
@@ -107,22 +115,41 @@ fn principal(who: &Principal) -> String {
     }
 }
 
+fn change(op: ListOp) -> &'static str {
+    match op {
+        ListOp::Add => "",
+        ListOp::Set => "set ",
+        ListOp::Remove => "remove ",
+    }
+}
+
 fn effect(effect: &Effect) -> String {
     match effect {
-        Effect::Link { op: ListOp::Add, names, split: false } => format!("link {}", words(names)),
+        Effect::Link { op, names, split } => {
+            format!("{}link {}{}", change(*op), if *split { "words " } else { "" }, words(names))
+        }
         Effect::Name(name) => format!("name {}", name.text()),
         Effect::Owner(who) => format!("owner {}", principal(who)),
         Effect::Group(who) => format!("group {}", principal(who)),
         Effect::Mode(Mode::Bits(bits)) => format!("mode {bits:o}"),
         Effect::Mode(Mode::Template(template)) => format!("mode template {}", template.text()),
         Effect::Priority(n) => format!("priority {n}"),
-        Effect::Property { key, value, append: false } => format!("{key}={}", value.text()),
-        Effect::Tag { op: ListOp::Add, tag } => format!("tag {}", tag.text()),
+        Effect::Property { key, value, append } => {
+            format!("{key}{}={}", if *append { "+" } else { "" }, value.text())
+        }
+        Effect::Tag { op, tag } => format!("{}tag {}", change(*op), tag.text()),
+        Effect::SecurityLabel { op, module, label } => {
+            format!("{}label {module} {}", change(*op), label.text())
+        }
+        Effect::StaticNode { node, tags } => {
+            let tags: Vec<&str> = tags.iter().map(|tag| tag.as_str()).collect();
+            format!("node {node} [{}]", tags.join(" "))
+        }
         Effect::WriteAttribute { name, value } => format!("write attr {} {}", name.text(), value.text()),
         Effect::WriteSysctl { name, value } => format!("write sysctl {} {}", name.text(), value.text()),
-        Effect::Run { op: ListOp::Add, command: what } => format!("run {}", command(what)),
-        Effect::RunBuiltin { op: ListOp::Add, builtin } => {
-            format!("builtin {} {}", builtin.name, command(&builtin.arguments)).trim().into()
+        Effect::Run { op, command: what } => format!("{}run {}", change(*op), command(what)),
+        Effect::RunBuiltin { op, builtin } => {
+            format!("{}builtin {} {}", change(*op), builtin.name, command(&builtin.arguments)).trim().into()
         }
         Effect::Index { pool, by } => format!("index {} in {pool}", by.text()),
         Effect::Start(unit) => format!("start {}", unit.text()),

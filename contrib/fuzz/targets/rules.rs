@@ -59,7 +59,8 @@ pub(super) fn hold_together(rules: &[Rule], source: &Arc<SourceFile>) {
     let file = Arc::new(RuleFile { source: Arc::clone(source), rules: rules.to_vec() });
     let compiled = Compiled::new(&[Arc::clone(&file)]);
     assert_eq!(compiled.len(), rules.len());
-    diagnostics(&lint(&[file]), source);
+    let found: Vec<Diagnostic> = lint(&[file]).into_iter().map(|finding| finding.diagnostic).collect();
+    diagnostics(&found, source);
 }
 
 fn step(step: &Step, source: &SourceFile) {

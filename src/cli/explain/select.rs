@@ -7,7 +7,7 @@ use bstr::{BString, ByteSlice};
 use super::RulePlace;
 use crate::cli::device_arg::below_dev;
 use crate::cli::dry::Rules;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Place};
 use crate::rules::ir::{Effect, ListOp, Rule, StepKind};
 use crate::rules::template::{Part, Template};
 use crate::rules::trace::{RuleTrace, StepTrace, Tested};
@@ -53,12 +53,27 @@ fn could_become(template: &Template, link: &[u8]) -> bool {
     Pattern::single(&pattern, Case::Sensitive).matches(link)
 }
 
+/// The number of the rule of udev's that a line is part of.
+fn at_line<'r>(rules: &'r Rules, path: &Path, line: u32) -> Result<usize, Missing<'r>> {
+    let covers = |place: &Place| {
+        place.file.path == path && (place.line..=place.file.position(place.span.end).0).contains(&line)
+    };
+    if let Some((at, _)) = rules.compiled.all().find(|(_, rule)| covers(&rule.place)) {
+        return Ok(at);
+    }
+    let mistakes: Vec<&Diagnostic> = rules.loaded.diagnostics.iter().filter(|d| covers(&d.place)).collect();
+    Err(if mistakes.is_empty() { Missing::Rule } else { Missing::LeftOut(mistakes) })
+}
+
 /// The number of the rule at a place: the one whose `[[rule]]` is nearest above the line.
 pub(super) fn at_place<'r>(rules: &'r Rules, place: &RulePlace) -> Result<usize, Missing<'r>> {
     let absolute = std::path::absolute(&place.file).unwrap_or_else(|_| place.file.clone());
     let is_it = |path: &Path| path == absolute || path.ends_with(&place.file);
     let mut files = rules.loaded.files.iter().map(|file| &file.source);
     let source = files.find(|source| is_it(&source.path)).ok_or(Missing::File)?;
+    if source.path.extension().is_some_and(|extension| extension == "rules") {
+        return at_line(rules, &source.path, place.line);
+    }
     let headers = source.text.lines().zip(1u32..).filter(|(text, _)| text.trim_start().starts_with("[["));
     let (above, below): (Vec<u32>, Vec<u32>) =
         headers.map(|(_, line)| line).partition(|line| *line <= place.line);

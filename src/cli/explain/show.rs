@@ -25,14 +25,18 @@ pub(super) fn rule(out: &mut dyn Write, style: Style, rule: &RuleView) -> io::Re
     for effect in &rule.sets {
         let why_not = effect.why_not.map(|why| format!("  (not: {why})")).unwrap_or_default();
         let (ink, mark) = if effect.applied { (Ink::Green, "=") } else { (Ink::Dim, " ") };
-        let line = format!("  {mark} {word} {}{why_not}", shown(&effect.what));
+        let line =
+            format!("  {mark} {word} {}{why_not}", shown(effect.token.as_ref().unwrap_or(&effect.what)));
         writeln!(out, "{}", style.paint(ink, line))?;
     }
     Ok(())
 }
 
 fn asked(condition: &ConditionView) -> String {
-    shown(&format!("{} {}", condition.subject, condition.pattern))
+    match &condition.token {
+        Some(token) => shown(token),
+        None => shown(&format!("{} {}", condition.subject, condition.pattern)),
+    }
 }
 
 fn found(condition: &ConditionView) -> String {

@@ -5,6 +5,7 @@
 use bstr::ByteSlice;
 use serde::Serialize;
 
+use crate::diag::Place;
 use crate::rules::ir::{Rule, StepKind};
 use crate::rules::trace::{Applied, On, RuleTrace, StepTrace, Tested, describe_effect};
 
@@ -44,6 +45,9 @@ pub(super) struct ConditionView {
     pub(super) subject: String,
     /// What it has to be, as `is "A*"`.
     pub(super) pattern: String,
+    /// The token itself, in a file of udev's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<String>,
     /// A program or an import: `value` is its success, or why it has none.
     #[serde(skip)]
     pub(super) runs: bool,
@@ -85,6 +89,9 @@ pub(super) struct Effect {
     pub(super) from: String,
     /// In the words of TOML rules.
     pub(super) what: String,
+    /// The token itself, in a file of udev's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token: Option<String>,
     /// Part of the outcome.
     pub(super) applied: bool,
     /// Why not, where there is more to say than that the rule does not apply.
@@ -106,7 +113,7 @@ pub(super) fn view(rule: &Rule, trace: &RuleTrace, devpath: &str) -> RuleView {
                 candidates: candidates(tests.iter().map(condition).collect()),
                 late: tests.iter().any(|tested| tested.late),
             })),
-            StepTrace::Effect { place, what, applied } => done.push(effect(place.to_string(), what, applied)),
+            StepTrace::Effect { place, what, applied } => done.push(effect(place, what, applied)),
         }
     }
     if !trace.applied() {
@@ -123,13 +130,13 @@ pub(super) fn view(rule: &Rule, trace: &RuleTrace, devpath: &str) -> RuleView {
     }
 }
 
-fn effect(from: String, what: &str, applied: &Applied) -> Effect {
+fn effect(place: &Place, what: &str, applied: &Applied) -> Effect {
     let (applied, why_not) = match applied {
         Applied::Yes => (true, None),
         Applied::No(why) => (false, Some(*why)),
         Applied::Refused => (false, Some("its value is refused")),
     };
-    Effect { from, what: what.to_owned(), applied, why_not }
+    Effect { from: place.to_string(), what: what.to_owned(), token: token(place), applied, why_not }
 }
 
 fn would_set(rule: &Rule) -> Vec<Effect> {
@@ -137,15 +144,32 @@ fn would_set(rule: &Rule) -> Vec<Effect> {
         StepKind::Do { effect, .. } => Some((&step.place, describe_effect(effect))),
         _ => None,
     });
+    let jump = rule.jump.iter().map(|jump| (&jump.place, "goto".to_owned()));
     steps
-        .map(|(place, what)| Effect { from: place.to_string(), what, applied: false, why_not: None })
+        .chain(jump)
+        .map(|(place, what)| Effect {
+            from: place.to_string(),
+            what,
+            token: token(place),
+            applied: false,
+            why_not: None,
+        })
         .collect()
+}
+
+/// The text at a place of a `.rules` file: a token, as its author wrote it.
+fn token(place: &Place) -> Option<String> {
+    let of_udev = place.file.path.extension().is_some_and(|extension| extension == "rules");
+    let text = place.file.text.get(place.span.clone()).filter(|text| of_udev && !text.is_empty())?;
+    // A token that goes on over a line's end has the end in it.
+    Some(text.replace("\\\n", ""))
 }
 
 fn condition(tested: &Tested, first: Option<&Tested>, devpath: &str) -> ConditionView {
     ConditionView {
         from: tested.place.to_string(),
         line: tested.place.line,
+        token: token(&tested.place),
         subject: tested.subject.clone(),
         pattern: if runs(tested) { "succeeds".into() } else { tested.wanted.clone() },
         runs: runs(tested),

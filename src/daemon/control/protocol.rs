@@ -150,7 +150,7 @@ pub struct RefusedFile {
 /// One thing wrong with a file that a person wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DiagnosticEntry {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub severity: String,
     /// Stable short name of the kind.
     pub code: String,
@@ -171,6 +171,7 @@ pub struct DiagnosticEntry {
 impl From<&Diagnostic> for DiagnosticEntry {
     fn from(diagnostic: &Diagnostic) -> Self {
         let severity = match diagnostic.severity {
+            diag::Severity::Note => "note",
             diag::Severity::Warning => "warning",
             diag::Severity::Error => "error",
         };

@@ -280,7 +280,7 @@ pub(super) fn split_device(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// Whether a condition's value is what its test asks for.
-pub(super) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
+pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
     let attribute = matches!(condition.subject, Subject::Attribute(_));
     match &condition.test {
         Test::Is(pattern) => matches_any(pattern, value, attribute).unwrap_or(false),
@@ -302,6 +302,16 @@ pub(super) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
         },
         Test::Mode(mask) => matches!(value, Value::Mode(mode) if mode & mask != 0),
         Test::NoMode(mask) => !matches!(value, Value::Mode(mode) if mode & mask != 0),
+    }
+}
+
+/// What a plain pattern without white space at its end is compared with; `None` if there is nothing to compare.
+pub(super) fn compared<'v>(subject: &Subject, value: &'v Value<'_>) -> Option<&'v [u8]> {
+    match value {
+        Value::One(text) if matches!(subject, Subject::Attribute(_)) => Some(text.trim_end()),
+        Value::One(text) => Some(text),
+        Value::Absent if !matches!(subject, Subject::Attribute(_)) => Some(b""),
+        _ => None,
     }
 }
 

@@ -166,7 +166,7 @@ fn pick_words(text: &[u8], words: Words) -> &[u8] {
 
 /// Splits a command line at white space; `'…'` and `"…"` hold words together, a backslash is an ordinary byte. A quote
 /// that is not closed reaches to the end.
-pub(super) fn split_command(line: &[u8]) -> Vec<BString> {
+pub(in crate::rules) fn split_command(line: &[u8]) -> Vec<BString> {
     let mut words = Vec::new();
     let mut word: Option<BString> = None;
     let mut quote: Option<u8> = None;

@@ -8,15 +8,20 @@ mod effect;
 mod expand;
 mod outcome;
 #[cfg(test)]
+mod reads;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use bstr::BString;
 
+pub(super) use self::condition::holds;
 pub use self::effect::CODES;
+pub(in crate::rules) use self::expand::split_command;
 pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
-use super::compile::{Compiled, Skip};
+use super::compile::Compiled;
 use super::host::Host;
 use super::ir::{Condition, Rule, Step, StepKind, StringEscape, Subject};
 use super::trace::{Observer, Seen, Spot};
@@ -31,26 +36,10 @@ pub fn evaluate<H: Host, O: Observer>(
     observer: &mut O,
 ) -> Outcome {
     let mut evaluation = Evaluation::new(event, host);
-    let mut next = 0;
     if O::EVERY_RULE {
-        for (at, rule) in rules.all() {
-            observer.rule(rule);
-            match rules.skip(at, event) {
-                _ if at < next => observer.skipped(Skip::Jumped),
-                Some(why) => observer.skipped(why),
-                None => {
-                    next =
-                        evaluation.rule(at, rule, observer).then(|| rules.jump(at)).flatten().unwrap_or(next)
-                }
-            }
-        }
+        evaluation.every_rule(rules, observer);
     } else {
-        for (at, rule) in rules.candidates(event) {
-            if at >= next {
-                observer.rule(rule);
-                next = evaluation.rule(at, rule, observer).then(|| rules.jump(at)).flatten().unwrap_or(next);
-            }
-        }
+        evaluation.candidates(rules, observer);
     }
     evaluation.out
 }
@@ -163,11 +152,17 @@ impl<'e, H: Host> Evaluation<'e, H> {
             if group.iter().all(|(place, condition)| self.test(place, condition, &spot, how, observer)) {
                 return Some(spot);
             }
-            spot = match &spot {
-                Spot::Event => Spot::Above(self.facts.device.as_ref()?.parent()?),
-                Spot::Above(device) => Spot::Above(device.parent()?),
-            };
+            spot = self.above(&spot)?;
         }
+    }
+
+    /// The next device on the way up.
+    fn above(&self, spot: &Spot) -> Option<Spot> {
+        let device = match spot {
+            Spot::Event => self.facts.device.as_ref()?,
+            Spot::Above(device) => device,
+        };
+        device.parent().map(Spot::Above)
     }
 
     fn test(

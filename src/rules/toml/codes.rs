@@ -1,4 +1,4 @@
-//! Owns the names of everything that can be wrong with a TOML rule file: one table for the parser, the loader, the lint,
+//! Owns the names of everything that can be wrong with a TOML rule file: one table for the parser, the loader,
 //! the tests and the man page.
 
 macro_rules! codes {
@@ -50,6 +50,4 @@ codes! {
     BAD_UNIT = "bad-unit", "`start` with something that is no unit name; it is left out.";
     BAD_PATH = "bad-path", "A `[[test]]` whose path is no device path; the test is left out.";
     NO_EXPECTATIONS = "no-expectations", "A `[[test]]` that expects nothing.";
-    NEVER_HOLDS = "never-holds", "Conditions of one rule that can't be true together.";
-    DUPLICATE_LINK = "duplicate-link", "A link that the same rule, or a rule with the same conditions, gives already.";
 }

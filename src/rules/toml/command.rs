@@ -1,12 +1,14 @@
 //! Owns what runs something: `import`, `run` and `builtin`. Programs are argument vectors; there is no shell.
 
+use bstr::ByteSlice;
 use toml::de::DeValue;
 
 use super::codes;
 use super::condition::{Conditions, check_pattern};
-use super::read::{Cx, Entry, Reported, Value};
+use super::read::{Cx, Entry, Reported, Value, entries};
 use super::suggest;
 use super::text::Index;
+use crate::diag::Place;
 use crate::rules::ir::{Builtin, Command, Condition, Import, Subject, Test};
 use crate::rules::template::Template;
 use crate::text::{Case, Pattern};
@@ -29,16 +31,42 @@ pub(super) fn imports(cx: &mut Cx<'_>, entry: &Entry<'_, '_>) -> Result<Conditio
     };
     let mut out = Vec::new();
     for table in tables {
-        let place = cx.place(if tables_are_inline(entry, table) { table.span() } else { entry.span.clone() });
-        let subject = Subject::Import(import(cx, table)?);
-        out.push((place, Condition { subject, test: Test::Exists(true) }));
+        let place = place_of(cx, entry, table);
+        let entries = cx.table(table, "a table with the source")?;
+        let (source, worked) = match &entries[..] {
+            [not] if not.key == "not" => (import(cx, not.value)?, false),
+            _ => (import(cx, table)?, true),
+        };
+        out.push((place, Condition { subject: Subject::Import(source), test: Test::Exists(worked) }));
     }
     Ok(out)
 }
 
-/// Items of a list have places of their own; a single table is named by its key.
-fn tables_are_inline(entry: &Entry<'_, '_>, table: &Value<'_>) -> bool {
-    entry.value.span() != table.span()
+/// Items of a list have places of their own; a single one is named by its key.
+fn place_of(cx: &Cx<'_>, entry: &Entry<'_, '_>, item: &Value<'_>) -> Place {
+    cx.place(if entry.value.span() == item.span() { entry.span.clone() } else { item.span() })
+}
+
+/// Reads `program`: a command or `{ not = … }`, or a list of these. One that fails ends the rule, so a wrong one costs
+/// the rule.
+pub(super) fn programs(cx: &mut Cx<'_>, entry: &Entry<'_, '_>) -> Result<Conditions, Reported> {
+    let one = |value: &Value<'_>| match value.get_ref() {
+        DeValue::Array(items) => items.iter().all(|item| item.get_ref().is_str()),
+        _ => true,
+    };
+    let values =
+        if one(entry.value) { vec![entry.value] } else { cx.list(entry.value, "a list of programs")? };
+    let mut out = Vec::new();
+    for value in values {
+        let place = place_of(cx, entry, value);
+        let entries = value.get_ref().as_table().map(entries).unwrap_or_default();
+        let (command, worked) = match &entries[..] {
+            [not] if not.key == "not" => (argv(cx, not.value, Index::NotYet)?.0, false),
+            _ => (argv(cx, value, Index::NotYet)?.0, true),
+        };
+        out.push((place, Condition { subject: Subject::Program(command), test: Test::Exists(worked) }));
+    }
+    Ok(out)
 }
 
 fn import(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Import, Reported> {
@@ -61,7 +89,11 @@ fn import(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Import, Reported> {
         "parent" => {
             let text = cx.text(source.value, "a string")?;
             check_pattern(cx, source.value, text)?;
-            Import::Parent(Pattern::single(text.as_bytes(), Case::Sensitive))
+            let (names, _) = cx.template(source.value, Index::NotYet)?;
+            match names.constant() {
+                Some(text) => Import::Parent(Pattern::single(text, Case::Sensitive)),
+                None => Import::ParentNamed(names),
+            }
         }
         _ => return Err(cx.unknown_key(source, "`import`", IMPORT_KEYS)),
     })
@@ -75,16 +107,16 @@ fn filled(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Template, Reported> {
     Ok(template)
 }
 
-/// Reads `run`: a list of argument vectors. A wrong one costs itself; the flag says whether it holds `$index`.
+/// Reads `run`: a list of commands. A wrong one costs itself; the flag says whether it holds `$index`.
 pub(super) fn runs(
     cx: &mut Cx<'_>,
-    entry: &Entry<'_, '_>,
+    value: &Value<'_>,
     index: Index,
 ) -> Result<Vec<(Command, bool)>, Reported> {
-    if let Some(line) = entry.value.get_ref().as_str() {
-        return Err(shell_string(cx, entry.value, &format!("run = [{}]", as_vector(line)), line));
+    if let Some(line) = value.get_ref().as_str() {
+        return Err(shell_string(cx, value, &format!("run = [{}]", as_vector(line)), line));
     }
-    let items = cx.list(entry.value, "a list of argument vectors, as [[\"/usr/bin/logger\", \"hello\"]]")?;
+    let items = cx.list(value, "a list of argument vectors, as [[\"/usr/bin/logger\", \"hello\"]]")?;
     let first = items.first().and_then(|item| item.get_ref().as_str());
     if let Some(line) = first.filter(|_| items.iter().all(|item| item.get_ref().is_str())) {
         // A flat list: one program, or several command lines.
@@ -100,7 +132,7 @@ pub(super) fn runs(
         } else {
             format!("[{}]", words.join(", "))
         };
-        return Err(shell_string(cx, entry.value, &format!("run = [{vectors}]"), line));
+        return Err(shell_string(cx, value, &format!("run = [{vectors}]"), line));
     }
     let mut failed = None;
     let mut out = Vec::new();
@@ -113,8 +145,12 @@ pub(super) fn runs(
     if out.is_empty() { failed.map_or(Ok(out), Err) } else { Ok(out) }
 }
 
-/// Reads one argument vector.
+/// Reads one command: an argument vector, or `{ line = "…" }`, which is split after substitution, as udev does.
 fn argv(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Command, bool), Reported> {
+    if value.get_ref().is_table() {
+        let (line, used) = line(cx, value, index)?;
+        return Ok((Command::Line(line), used));
+    }
     if let Some(line) = value.get_ref().as_str() {
         return Err(shell_string(cx, value, &as_vector(line), line));
     }
@@ -129,6 +165,22 @@ fn argv(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Command, bo
         return Err(cx.error(codes::EMPTY_LIST, "the program has no name", value.span()));
     }
     Ok((Command::Argv(arguments), used))
+}
+
+/// Reads `{ line = "…" }`.
+fn line(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Template, bool), Reported> {
+    let entries = cx.table(value, "a table, as { line = \"/usr/bin/logger $kernel\" }")?;
+    let mut found = None;
+    for entry in &entries {
+        match entry.key {
+            "line" => found = Some(cx.template(entry.value, index)?),
+            _ => return Err(cx.unknown_key(entry, "a command", &["line"])),
+        }
+    }
+    match found {
+        Some((line, used)) if !line.text().trim().is_empty() => Ok((line, used)),
+        _ => Err(cx.error(codes::EMPTY_LIST, "the program has no name", value.span())),
+    }
 }
 
 fn shell_string(cx: &mut Cx<'_>, value: &Value<'_>, repair: &str, line: &str) -> Reported {
@@ -153,12 +205,17 @@ fn as_vector(line: &str) -> String {
 /// Reads `builtin`: one call, or a list of calls. A wrong one costs itself; the flag says whether it holds `$index`.
 pub(super) fn builtins(
     cx: &mut Cx<'_>,
-    entry: &Entry<'_, '_>,
+    value: &Value<'_>,
     index: Index,
 ) -> Result<Vec<(Builtin, bool)>, Reported> {
     let mut failed = None;
     let mut out = Vec::new();
-    for item in cx.texts(entry.value)? {
+    let items = match value.get_ref() {
+        DeValue::Array(items) if items.iter().any(|item| item.get_ref().is_table()) => items.iter().collect(),
+        DeValue::Table(_) => vec![value],
+        _ => cx.texts(value)?,
+    };
+    for item in items {
         match builtin(cx, item, index) {
             Ok(found) => out.push(found),
             Err(reported) => failed = Some(reported),
@@ -167,12 +224,28 @@ pub(super) fn builtins(
     if out.is_empty() { failed.map_or(Ok(out), Err) } else { Ok(out) }
 }
 
-/// One builtin with its arguments, split at white space, as `"kmod load"`.
+/// One builtin with its arguments: split at white space, as `"kmod load"`, or after substitution as
+/// `{ line = "kmod load '$env{MODALIAS}'" }`.
 fn builtin(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Builtin, bool), Reported> {
+    if value.get_ref().is_table() {
+        let (line, used) = line(cx, value, index)?;
+        let text = line.text().to_str_lossy();
+        let name = known_builtin(cx, value, &text)?;
+        let rest = text.trim_start().get(name.len()..).unwrap_or_default().trim_start();
+        let arguments = Command::Line(Template::parse(rest.as_bytes()).0);
+        return Ok((Builtin { name, arguments }, used));
+    }
     let text = cx.text(value, "a string, as \"kmod load\"")?;
     let (_, used) = cx.template(value, index)?;
-    let mut words = text.split_whitespace();
-    let Some(name) = words.next() else {
+    let name = known_builtin(cx, value, text)?;
+    let words = text.split_whitespace().skip(1);
+    let arguments = Command::Argv(words.map(|word| Template::parse(word.as_bytes()).0).collect());
+    Ok((Builtin { name, arguments }, used))
+}
+
+/// The first word of a call, if it is a builtin.
+fn known_builtin(cx: &mut Cx<'_>, value: &Value<'_>, text: &str) -> Result<String, Reported> {
+    let Some(name) = text.split_whitespace().next() else {
         return Err(cx.error(codes::EMPTY_LIST, "the builtin has no name", value.span()));
     };
     if !cx.known.builtins.contains(&name) {
@@ -184,6 +257,5 @@ fn builtin(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Builtin,
         let span = cx.inside(value, at..at + name.len());
         return Err(cx.error_hint(codes::UNKNOWN_BUILTIN, format!("unknown builtin `{name}`"), span, hint));
     }
-    let arguments = Command::Argv(words.map(|word| Template::parse(word.as_bytes()).0).collect());
-    Ok((Builtin { name: name.to_owned(), arguments }, used))
+    Ok(name.to_owned())
 }

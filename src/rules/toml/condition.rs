@@ -22,6 +22,8 @@ pub const CONDITION_KEYS: &[&str] = &[
     "devpath",
     "action",
     "tag",
+    "link",
+    "name",
     "attr",
     "property",
     "sysctl",
@@ -34,7 +36,7 @@ pub const PARENT_KEYS: &[&str] =
     &["kernel", "subsystem", "driver", "devtype", "devpath", "tag", "attr", "property"];
 
 /// The tests that a value of a condition may hold.
-pub const TEST_KEYS: &[&str] = &["not", "exists", "min", "max"];
+pub const TEST_KEYS: &[&str] = &["is", "not", "all", "exists", "min", "max", "ignore_case"];
 
 /// Conditions with the places of their keys.
 pub(super) type Conditions = Vec<(Place, Condition)>;
@@ -120,6 +122,8 @@ fn one(cx: &mut Cx<'_>, entry: &Entry<'_, '_>, level: Level) -> Result<Condition
         "devpath" => Subject::Devpath,
         "action" => Subject::Action,
         "tag" => Subject::Tag,
+        "link" => Subject::Link,
+        "name" => Subject::Name,
         "test" => return file_test(cx, entry),
         _ => return named(cx, entry),
     };
@@ -167,9 +171,13 @@ fn subject(cx: &mut Cx<'_>, group: &str, entry: &Entry<'_, '_>) -> Result<Subjec
 }
 
 /// The tests of one value: a string, a list (any of), or a table of tests that all have to hold.
-fn tests(cx: &mut Cx<'_>, entry: &Entry<'_, '_>, subject: &Subject) -> Result<Conditions, Reported> {
+pub(super) fn tests(
+    cx: &mut Cx<'_>,
+    entry: &Entry<'_, '_>,
+    subject: &Subject,
+) -> Result<Conditions, Reported> {
     let found = match entry.value.get_ref() {
-        DeValue::String(_) | DeValue::Array(_) => vec![Test::Is(pattern(cx, entry.value)?)],
+        DeValue::String(_) | DeValue::Array(_) => vec![Test::Is(pattern(cx, entry.value, Case::Sensitive)?)],
         DeValue::Table(_) => test_table(cx, entry, subject)?,
         DeValue::Integer(number) => {
             let message = "expected a string, a list or a table of tests, found a number";
@@ -187,9 +195,17 @@ fn test_table(cx: &mut Cx<'_>, entry: &Entry<'_, '_>, subject: &Subject) -> Resu
     let entries = cx.table(entry.value, "a table of tests")?;
     let mut tests = Vec::new();
     let (mut min, mut max) = (None, None);
+    let case = case(cx, &entries)?;
     for test in &entries {
         match test.key {
-            "not" => tests.push(Test::IsNot(pattern(cx, test.value)?)),
+            "is" => tests.push(Test::Is(pattern(cx, test.value, case)?)),
+            "not" => tests.push(Test::IsNot(pattern(cx, test.value, case)?)),
+            "all" => {
+                for item in cx.texts(test.value)? {
+                    tests.push(Test::Is(pattern(cx, item, case)?));
+                }
+            }
+            "ignore_case" => {}
             "exists" => {
                 check_can_be_absent(cx, test, subject)?;
                 tests.push(Test::Exists(cx.boolean(test.value)?));
@@ -209,7 +225,7 @@ fn test_table(cx: &mut Cx<'_>, entry: &Entry<'_, '_>, subject: &Subject) -> Resu
         tests.push(Test::Range { min, max });
     }
     if tests.is_empty() {
-        let hint = "write a string, or one of { not = … }, { exists = … }, { min = …, max = … }";
+        let hint = "write a string, or one of { is = … }, { not = … }, { exists = … }, { min = …, max = … }";
         return Err(cx.error_hint(codes::EMPTY_LIST, "a table without tests", entry.value.span(), hint));
     }
     if tests.contains(&Test::Exists(false)) && tests.len() > 1 {
@@ -234,6 +250,20 @@ fn unknown_test(cx: &mut Cx<'_>, entry: &Entry<'_, '_>, test: &Entry<'_, '_>) ->
     cx.error_hint(codes::UNKNOWN_KEY, message, test.span.clone(), hint)
 }
 
+/// Whether the patterns of a table of tests tell letters of either case apart.
+fn case(cx: &mut Cx<'_>, entries: &[Entry<'_, '_>]) -> Result<Case, Reported> {
+    let Some(entry) = entries.iter().find(|entry| entry.key == "ignore_case") else {
+        return Ok(Case::Sensitive);
+    };
+    let fold = cx.boolean(entry.value)?;
+    if !entries.iter().any(|entry| matches!(entry.key, "is" | "not" | "all")) {
+        let hint = "write the pattern beside it: { is = \"…\", ignore_case = true }";
+        let message = "`ignore_case` without a pattern";
+        return Err(cx.error_hint(codes::BAD_TEST, message, entry.span.clone(), hint));
+    }
+    Ok(if fold { Case::Fold } else { Case::Sensitive })
+}
+
 fn bound(cx: &mut Cx<'_>, test: &Entry<'_, '_>, subject: &Subject) -> Result<i128, Reported> {
     if !matches!(subject, Subject::Attribute(_) | Subject::Property(_) | Subject::Sysctl(_)) {
         let hint = "`min` and `max` are for attr, property and sysctl";
@@ -255,7 +285,7 @@ fn check_can_be_absent(cx: &mut Cx<'_>, test: &Entry<'_, '_>, subject: &Subject)
 }
 
 /// A string, or a list of strings of which any may match.
-fn pattern(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Pattern, Reported> {
+fn pattern(cx: &mut Cx<'_>, value: &Value<'_>, case: Case) -> Result<Pattern, Reported> {
     let before = cx.diagnostics.len();
     let mut parts = Vec::new();
     for item in cx.texts(value)? {
@@ -267,7 +297,7 @@ fn pattern(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Pattern, Reported> {
         // An alternative less would match too little, or with `not` too much.
         return Err(Reported);
     }
-    Ok(Pattern::new(parts.join("|").as_bytes(), Case::Sensitive))
+    Ok(Pattern::new(parts.join("|").as_bytes(), case))
 }
 
 pub(super) fn check_pattern(cx: &mut Cx<'_>, value: &Value<'_>, text: &str) -> Result<(), Reported> {
@@ -285,35 +315,45 @@ pub(super) fn check_pattern(cx: &mut Cx<'_>, value: &Value<'_>, text: &str) -> R
     Err(cx.error_hint(codes::BAD_GLOB, error.to_string(), span, hint))
 }
 
-/// `test = "path"`, `{ not = "path" }`, `{ path = "…", mode = "0111" }`.
+/// `test = "path"`, `{ not = "path" }`, `{ path = "…", mode = "0111" }`, or a list of these that all have to hold.
 fn file_test(cx: &mut Cx<'_>, entry: &Entry<'_, '_>) -> Result<Conditions, Reported> {
     let place = cx.place(entry.span.clone());
-    let (path, test) = match entry.value.get_ref() {
-        DeValue::String(_) => (entry.value, Test::Exists(true)),
-        DeValue::Table(_) => file_test_table(cx, entry)?,
-        _ => return Err(cx.wrong_type(entry.value, "a path as a string, or a table")),
+    let items = match entry.value.get_ref() {
+        DeValue::Array(_) => cx.list(entry.value, "a list of paths")?,
+        _ => vec![entry.value],
     };
-    let (file, _) = cx.template(path, Index::NotYet)?;
-    Ok(vec![(place, Condition { subject: Subject::File(file), test })])
+    let mut out = Vec::new();
+    for item in items {
+        let (path, test) = match item.get_ref() {
+            DeValue::String(_) => (item, Test::Exists(true)),
+            DeValue::Table(_) => file_test_table(cx, item)?,
+            _ => return Err(cx.wrong_type(item, "a path as a string, or a table")),
+        };
+        let (file, _) = cx.template(path, Index::NotYet)?;
+        out.push((place.clone(), Condition { subject: Subject::File(file), test }));
+    }
+    Ok(out)
 }
 
-fn file_test_table<'t, 'i>(
-    cx: &mut Cx<'_>,
-    entry: &Entry<'t, 'i>,
-) -> Result<(&'t Value<'i>, Test), Reported> {
+fn file_test_table<'t, 'i>(cx: &mut Cx<'_>, value: &'t Value<'i>) -> Result<(&'t Value<'i>, Test), Reported> {
     const KEYS: &[&str] = &["not", "path", "mode"];
-    let (mut path, mut test) = (None, Test::Exists(true));
-    for part in &cx.table(entry.value, "a table")? {
+    let (mut path, mut there, mut mode) = (None, true, None);
+    for part in &cx.table(value, "a table")? {
         match part.key {
             "path" => path = Some(part.value),
-            "not" => (path, test) = (Some(part.value), Test::Exists(false)),
-            "mode" => test = Test::Mode(super::effect::mode_bits(cx, part.value)?),
+            "not" => (path, there) = (Some(part.value), false),
+            "mode" => mode = Some(super::effect::mode_bits(cx, part.value)?),
             _ => return Err(cx.unknown_key(part, "`test`", KEYS)),
         }
     }
+    let test = match (mode, there) {
+        (None, there) => Test::Exists(there),
+        (Some(bits), true) => Test::Mode(bits),
+        (Some(bits), false) => Test::NoMode(bits),
+    };
     match path {
         Some(path) => Ok((path, test)),
-        None => Err(cx.error(codes::MISSING_KEY, "`test` needs a `path`", entry.value.span())),
+        None => Err(cx.error(codes::MISSING_KEY, "`test` needs a `path`", value.span())),
     }
 }
 

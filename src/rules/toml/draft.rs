@@ -13,13 +13,19 @@ pub(super) enum Turn {
     Match,
     FileParent,
     Parent,
+    /// Files: their paths may speak of the matched parent.
+    Test,
+    Program,
     Import,
+    /// The output of programs.
+    Result,
     Index,
     Escape,
     Property,
     Name,
     Tag,
     Permission,
+    Label,
     Link,
     Priority,
     Write,
@@ -65,9 +71,16 @@ impl Draft {
         result.ok()
     }
 
-    /// True if the rule does something: an effect or an import.
+    /// True if the rule does something: an effect, a program or an import.
     pub(super) fn does_something(&self) -> bool {
-        self.steps.iter().any(|(turn, _)| *turn >= Turn::Import && *turn != Turn::Index)
+        self.steps
+            .iter()
+            .any(|(turn, _)| *turn >= Turn::Program && !matches!(turn, Turn::Result | Turn::Index))
+    }
+
+    /// True if the rule asks something of the device; a program or an import asks nothing.
+    pub(super) fn has_conditions(&self) -> bool {
+        self.steps.iter().any(|(turn, _)| *turn < Turn::Program || *turn == Turn::Result)
     }
 
     /// The steps in order of evaluation; of one turn, in the order of the file.

@@ -38,6 +38,15 @@ pub const READ_ONLY: &[&str] = &[
     "TAGS",
 ];
 
+/// How a list can be changed: the keys of a table in the place of a value that is added.
+pub const LIST_KEYS: &[&str] = &["set", "add", "remove"];
+
+/// How a property can be changed.
+pub const PROPERTY_KEYS: &[&str] = &["set", "append"];
+
+/// The security modules of `seclabel`.
+pub const LABEL_KEYS: &[&str] = &["selinux", "smack"];
+
 /// The words of `options`.
 pub const OPTIONS: &[&str] = &["db_persist", "string_escape=none", "string_escape=replace"];
 
@@ -95,6 +104,8 @@ pub(super) fn key(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> 
         "write" => return writes(cx, draft, entry),
         "options" => return options(cx, draft, entry),
         "start" => return units(cx, draft, entry),
+        "static_node" => return static_nodes(cx, draft, entry),
+        "seclabel" => return labels(cx, draft, entry),
         "run" => return run(cx, draft, entry),
         "builtin" => return run_builtin(cx, draft, entry),
         "name" => (Turn::Name, Effect::Name(name(cx, draft, value)?)),
@@ -124,19 +135,60 @@ fn template(cx: &mut Cx<'_>, draft: &mut Draft, turn: Turn, value: &Value<'_>) -
     Ok(template)
 }
 
-fn links(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<(), Reported> {
-    let mut names = Vec::new();
-    for item in cx.texts(entry.value)? {
-        let read = link(cx, draft, item);
-        names.extend(draft.keep(read));
+/// How the lists of an entry are changed, in the order of the file: a plain value is added. `more` are keys of the table
+/// that are no list.
+fn list_ops<'t, 'i>(
+    cx: &mut Cx<'_>,
+    draft: &mut Draft,
+    entry: &Entry<'t, 'i>,
+    more: &[&str],
+) -> Result<Vec<(ListOp, &'t Value<'i>)>, Reported> {
+    if !entry.value.get_ref().is_table() {
+        return Ok(vec![(ListOp::Add, entry.value)]);
     }
-    if !names.is_empty() {
-        let effect = Effect::Link { op: ListOp::Add, names, split: false };
-        draft.effect(Turn::Link, cx.place(entry.span.clone()), effect);
+    let mut out = Vec::new();
+    for part in cx.table(entry.value, "a table")? {
+        let op = match part.key {
+            "set" => ListOp::Set,
+            "add" => ListOp::Add,
+            "remove" => ListOp::Remove,
+            key if more.contains(&key) => continue,
+            _ => {
+                let known = [LIST_KEYS, more].concat();
+                let reported = cx.unknown_key(&part, &format!("`{}`", entry.key), &known);
+                draft.keep(Err::<(), _>(reported));
+                continue;
+            }
+        };
+        out.push((op, part.value));
+    }
+    if out.is_empty() && !draft.lost_effect {
+        let message = format!("`{}` without `set`, `add` or `remove`", entry.key);
+        return Err(cx.error(codes::EMPTY_LIST, message, entry.value.span()));
+    }
+    Ok(out)
+}
+
+fn links(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<(), Reported> {
+    let ops = list_ops(cx, draft, entry, &["words"])?;
+    let split = match entry.value.get_ref().as_table().and_then(|table| table.get("words")) {
+        Some(words) => cx.boolean(words)?,
+        None => false,
+    };
+    for (op, value) in ops {
+        let mut names = Vec::new();
+        for item in cx.texts(value)? {
+            let read = if split { template(cx, draft, Turn::Link, item) } else { link(cx, draft, item) };
+            names.extend(draft.keep(read));
+        }
+        if !names.is_empty() {
+            draft.effect(Turn::Link, cx.place(entry.span.clone()), Effect::Link { op, names, split });
+        }
     }
     Ok(())
 }
 
+/// One name, white space and all.
 fn link(cx: &mut Cx<'_>, draft: &mut Draft, value: &Value<'_>) -> Result<Template, Reported> {
     let text = cx.text(value, "a string")?;
     let (parsed, _) = Template::parse(text.as_bytes());
@@ -249,40 +301,111 @@ fn priority(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<i32, Reported> {
 
 fn properties(cx: &mut Cx<'_>, draft: &mut Draft, group: &Entry<'_, '_>) -> Result<(), Reported> {
     for entry in cx.table(group.value, "names and values, as property.NAME = \"…\"")? {
-        let read = property(cx, draft, &entry);
-        if let Some(effect) = draft.keep(read) {
-            draft.effect(Turn::Property, cx.place(entry.span), effect);
+        let read = property_ops(cx, &entry);
+        for (append, value) in draft.keep(read).unwrap_or_default() {
+            let read = property(cx, draft, &entry, append, value);
+            if let Some(effect) = draft.keep(read) {
+                draft.effect(Turn::Property, cx.place(entry.span.clone()), effect);
+            }
         }
     }
     Ok(())
 }
 
-fn property(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<Effect, Reported> {
+/// What happens to a property, in the order of the file: true for what is joined to the value that is there.
+fn property_ops<'t, 'i>(
+    cx: &mut Cx<'_>,
+    entry: &Entry<'t, 'i>,
+) -> Result<Vec<(bool, &'t Value<'i>)>, Reported> {
+    if !entry.value.get_ref().is_table() {
+        return Ok(vec![(false, entry.value)]);
+    }
+    let mut out = Vec::new();
+    for part in cx.table(entry.value, "a string")? {
+        match part.key {
+            "set" => out.push((false, part.value)),
+            "append" => out.extend(cx.texts(part.value)?.into_iter().map(|value| (true, value))),
+            _ => return Err(cx.unknown_key(&part, "`property`", PROPERTY_KEYS)),
+        }
+    }
+    Ok(out)
+}
+
+fn property(
+    cx: &mut Cx<'_>,
+    draft: &mut Draft,
+    entry: &Entry<'_, '_>,
+    append: bool,
+    value: &Value<'_>,
+) -> Result<Effect, Reported> {
     if READ_ONLY.contains(&entry.key) {
         let message = format!("`{}` can't be set: it says what the device is", entry.key);
         let hint = "choose another name";
         return Err(cx.error_hint(codes::READ_ONLY_PROPERTY, message, entry.span.clone(), hint));
     }
-    let value = template(cx, draft, Turn::Property, entry.value)?;
+    let at = value.span();
+    let value = template(cx, draft, Turn::Property, value)?;
     let checked = Properties::new().set(entry.key, sketch(&value));
     if let Err(error) = checked {
-        let span =
-            if matches!(error, PropertyError::Value(_)) { entry.value.span() } else { entry.span.clone() };
+        let span = if matches!(error, PropertyError::Value(_)) { at } else { entry.span.clone() };
         return Err(cx.error(codes::BAD_PROPERTY, error.to_string(), span));
     }
-    Ok(Effect::Property { key: entry.key.into(), value, append: false })
+    Ok(Effect::Property { key: entry.key.into(), value, append })
 }
 
 fn tags(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<(), Reported> {
-    for item in cx.texts(entry.value)? {
-        let read = template(cx, draft, Turn::Tag, item).and_then(|tag| {
-            if let Err(error) = Tag::new(&sketch(&tag)) {
-                return Err(cx.error(codes::BAD_TAG, error.to_string(), item.span()));
+    for (op, value) in list_ops(cx, draft, entry, &[])? {
+        // Only the first of a list can take the others' place.
+        let mut op = op;
+        for item in cx.texts(value)? {
+            let read = tag(cx, draft, item, op);
+            if let Some(tag) = draft.keep(read) {
+                draft.effect(Turn::Tag, cx.place(entry.span.clone()), Effect::Tag { op, tag });
             }
-            Ok(tag)
-        });
-        if let Some(tag) = draft.keep(read) {
-            draft.effect(Turn::Tag, cx.place(entry.span.clone()), Effect::Tag { op: ListOp::Add, tag });
+            op = if op == ListOp::Set { ListOp::Add } else { op };
+        }
+    }
+    Ok(())
+}
+
+fn tag(cx: &mut Cx<'_>, draft: &mut Draft, value: &Value<'_>, op: ListOp) -> Result<Template, Reported> {
+    let tag = template(cx, draft, Turn::Tag, value)?;
+    let clears = op == ListOp::Set && tag.text().is_empty();
+    match Tag::new(&sketch(&tag)) {
+        Err(error) if !clears => Err(cx.error(codes::BAD_TAG, error.to_string(), value.span())),
+        _ => Ok(tag),
+    }
+}
+
+fn static_nodes(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<(), Reported> {
+    for item in cx.texts(entry.value)? {
+        let name = cx.text(item, "a string")?;
+        if let Err(error) = LinkName::new(name.as_bytes()) {
+            let hint = "a node is a path below /dev, as \"net/tun\"";
+            let reported = cx.error_hint(codes::BAD_LINK, error.to_string(), item.span(), hint);
+            draft.keep(Err::<(), _>(reported));
+            continue;
+        }
+        // Which tags the rule gives is known when it is whole.
+        let effect = Effect::StaticNode { node: name.into(), tags: Vec::new() };
+        draft.effect(Turn::Option, cx.place(entry.span.clone()), effect);
+    }
+    Ok(())
+}
+
+fn labels(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<(), Reported> {
+    for module in cx.table(entry.value, "modules and labels, as seclabel.selinux = \"…\"")? {
+        if !LABEL_KEYS.contains(&module.key) {
+            let reported = cx.unknown_key(&module, "`seclabel`", LABEL_KEYS);
+            draft.keep(Err::<(), _>(reported));
+            continue;
+        }
+        for (op, value) in list_ops(cx, draft, &module, &[])? {
+            let read = template(cx, draft, Turn::Label, value);
+            if let Some(label) = draft.keep(read) {
+                let effect = Effect::SecurityLabel { op, module: module.key.into(), label };
+                draft.effect(Turn::Label, cx.place(module.span.clone()), effect);
+            }
         }
     }
     Ok(())
@@ -381,21 +504,25 @@ fn check_unit(cx: &mut Cx<'_>, value: &Value<'_>, unit: Template) -> Result<Temp
 }
 
 fn run(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<(), Reported> {
-    for (command, used) in command::runs(cx, entry, draft.index)? {
-        remember(draft, used, entry.key);
-        draft.effect(Turn::Run, cx.place(entry.span.clone()), Effect::Run { op: ListOp::Add, command });
+    for (mut op, value) in list_ops(cx, draft, entry, &[])? {
+        for (command, used) in command::runs(cx, value, draft.index)? {
+            remember(draft, used, entry.key);
+            draft.effect(Turn::Run, cx.place(entry.span.clone()), Effect::Run { op, command });
+            op = if op == ListOp::Set { ListOp::Add } else { op };
+        }
     }
     Ok(())
 }
 
 fn run_builtin(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Result<(), Reported> {
-    for (builtin, used) in command::builtins(cx, entry, draft.index)? {
-        remember(draft, used, entry.key);
-        draft.effect(
-            Turn::Run,
-            cx.place(entry.span.clone()),
-            Effect::RunBuiltin { op: ListOp::Add, builtin },
-        );
+    let one = entry.value.get_ref().as_table().is_some_and(|table| table.contains_key("line"));
+    let ops = if one { vec![(ListOp::Add, entry.value)] } else { list_ops(cx, draft, entry, &[])? };
+    for (mut op, value) in ops {
+        for (builtin, used) in command::builtins(cx, value, draft.index)? {
+            remember(draft, used, entry.key);
+            draft.effect(Turn::Run, cx.place(entry.span.clone()), Effect::RunBuiltin { op, builtin });
+            op = if op == ListOp::Set { ListOp::Add } else { op };
+        }
     }
     Ok(())
 }

@@ -5,8 +5,8 @@
 //! which would else match too much. A wrong effect, that effect, or the one entry of its list. A wrong key in a
 //! `[[test]]`, the test. All mistakes of a file are reported at once.
 //!
-//! Steps of a rule come out in the order that lets the later ones use the earlier: conditions, import, index,
-//! properties, name, tags, permissions, links, priority, writes, options, programs, units. Within one of these the
+//! Steps of a rule come out in the order that lets the later ones use the earlier: conditions, files, program, import,
+//! result, index, properties, name, tags, permissions, labels, links, priority, writes, options, programs, units. Within one of these the
 //! order of the file holds.
 
 use std::sync::Arc;
@@ -19,6 +19,7 @@ mod condition;
 mod draft;
 mod effect;
 mod known;
+mod print;
 mod read;
 mod rule;
 mod suggest;
@@ -27,8 +28,9 @@ mod text;
 
 pub use command::IMPORT_KEYS;
 pub use condition::{CONDITION_KEYS, PARENT_KEYS, TEST_KEYS as VALUE_KEYS};
-pub use effect::{FINAL_KEYS, OPTIONS, READ_ONLY, WRITE_KEYS};
+pub use effect::{FINAL_KEYS, LABEL_KEYS, LIST_KEYS, OPTIONS, PROPERTY_KEYS, READ_ONLY, WRITE_KEYS};
 pub use known::{AccountFiles, Accounts, Known, SystemAccounts, accounts_of};
+pub use print::{print_file, print_rule};
 pub use rule::{FILE_KEYS, RULE_KEYS};
 pub use test::{At, RuleTest, TEST_KEYS};
 

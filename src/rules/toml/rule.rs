@@ -12,12 +12,36 @@ use super::read::{Cx, Entry, Reported, Value};
 use super::text::Index;
 use super::{command, suggest};
 use crate::diag::Place;
-use crate::rules::ir::{Effect, Rule, StepKind};
+use crate::ids::Tag;
+use crate::rules::ir::{Condition, Effect, ListOp, Rule, Step, StepKind, Subject};
 
 /// The keys of `[[rule]]`.
 pub const RULE_KEYS: &[&str] = &[
-    "about", "match", "parent", "import", "index", "property", "name", "tag", "owner", "group", "mode",
-    "link", "priority", "write", "access", "watch", "options", "run", "builtin", "start", "final",
+    "about",
+    "match",
+    "parent",
+    "program",
+    "import",
+    "result",
+    "index",
+    "property",
+    "name",
+    "tag",
+    "owner",
+    "group",
+    "mode",
+    "link",
+    "priority",
+    "write",
+    "access",
+    "watch",
+    "options",
+    "static_node",
+    "seclabel",
+    "run",
+    "builtin",
+    "start",
+    "final",
 ];
 
 /// The keys of `[file]`.
@@ -58,7 +82,7 @@ pub(super) fn rule(cx: &mut Cx<'_>, value: &Value<'_>, file: &FileConditions) ->
         draft.keep(read)
     });
     for (place, condition) in file.device.iter().cloned() {
-        draft.when(Turn::FileMatch, place, condition);
+        draft.when(turn(&condition, Turn::FileMatch), place, condition);
     }
     for (place, conditions) in file.parents.iter().cloned() {
         draft.parent(Turn::FileParent, place, conditions);
@@ -85,10 +109,18 @@ pub(super) fn rule(cx: &mut Cx<'_>, value: &Value<'_>, file: &FileConditions) ->
 fn key(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) {
     let condition = match entry.key {
         "match" => condition::device(cx, entry.value).map(|found| {
-            found.into_iter().for_each(|(place, condition)| draft.when(Turn::Match, place, condition));
+            for (place, condition) in found {
+                draft.when(turn(&condition, Turn::Match), place, condition);
+            }
         }),
         "parent" => condition::parents(cx, entry.value).map(|found| {
             found.into_iter().for_each(|(place, all)| draft.parent(Turn::Parent, place, all));
+        }),
+        "program" => command::programs(cx, entry).map(|found| {
+            found.into_iter().for_each(|(place, condition)| draft.when(Turn::Program, place, condition));
+        }),
+        "result" => condition::tests(cx, entry, &Subject::Result).map(|found| {
+            found.into_iter().for_each(|(place, condition)| draft.when(Turn::Result, place, condition));
         }),
         "import" => command::imports(cx, entry).map(|found| {
             found.into_iter().for_each(|(place, condition)| draft.when(Turn::Import, place, condition));
@@ -106,6 +138,11 @@ fn key(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) {
     draft.refused |= condition.is_err();
 }
 
+/// The turn of a condition on the event's device.
+fn turn(condition: &Condition, usual: Turn) -> Turn {
+    if matches!(condition.subject, Subject::File(_)) { Turn::Test } else { usual }
+}
+
 /// An unknown key costs the rule if it may have been meant as a condition, else only itself.
 fn unknown(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) {
     let meant = suggest::nearest(entry.key, RULE_KEYS.iter().copied());
@@ -120,7 +157,8 @@ fn unknown(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) {
             cx.unknown_key(entry, "[[rule]]", RULE_KEYS);
         }
     }
-    let effect = meant.is_some_and(|meant| !matches!(meant, "match" | "parent" | "import"));
+    let effect =
+        meant.is_some_and(|meant| !matches!(meant, "match" | "parent" | "program" | "import" | "result"));
     let table = matches!(entry.value.get_ref(), DeValue::Table(_));
     draft.refused |= !effect && (meant.is_some() || condition.is_some() || table);
     draft.lost_effect = true;
@@ -186,6 +224,23 @@ fn is_fixed(kind: &StepKind) -> bool {
     matches!(kind, StepKind::Do { fixed: true, .. })
 }
 
+/// Gives the rule's constant tags to its static nodes.
+fn with_tags(mut steps: Vec<Step>) -> Vec<Step> {
+    let tag = |step: &Step| match &step.kind {
+        StepKind::Do { effect: Effect::Tag { op: ListOp::Set | ListOp::Add, tag }, .. } => {
+            Tag::new(tag.constant()?).ok()
+        }
+        _ => None,
+    };
+    let all: Vec<Tag> = steps.iter().filter_map(tag).collect();
+    for step in &mut steps {
+        if let StepKind::Do { effect: Effect::StaticNode { tags, .. }, .. } = &mut step.kind {
+            tags.clone_from(&all);
+        }
+    }
+    steps
+}
+
 /// Warns of a rule that always applies or does nothing.
 fn finish(cx: &mut Cx<'_>, draft: Draft, about: Option<String>, span: Range<usize>) -> Option<Rule> {
     if draft.refused {
@@ -198,9 +253,9 @@ fn finish(cx: &mut Cx<'_>, draft: Draft, about: Option<String>, span: Range<usiz
         }
         return None;
     }
-    if !draft.steps.iter().any(|(turn, _)| *turn < Turn::Import) {
+    if !draft.has_conditions() {
         let hint = "add a condition, as match = { subsystem = \"tty\" }";
         cx.warning(codes::NO_CONDITIONS, "this rule applies to every device", span.clone(), hint);
     }
-    Some(Rule { place: cx.place(span), about, steps: draft.into_steps(), jump: None })
+    Some(Rule { place: cx.place(span), about, steps: with_tags(draft.into_steps()), jump: None })
 }

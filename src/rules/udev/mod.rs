@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use self::action::OPTIONS;
 pub use self::differences::DIFFERENCES;
 pub use self::lines::{LINE_MAX, Line, LineProblem, Lines};
-pub use self::order::{PARENTS, turn};
+pub use self::order::{PARENTS, parent_turn, turn};
 pub use self::print::{Unsayable, print, print_rule};
 use super::ir::Rule;
 use super::toml::Known;

@@ -45,7 +45,7 @@ fn condition_turn(subject: &Subject) -> u8 {
 }
 
 /// The turn of a condition among those on a device further up.
-pub(super) fn parent_turn(subject: &Subject) -> u8 {
+pub fn parent_turn(subject: &Subject) -> u8 {
     match subject {
         Subject::Kernel => 0,
         Subject::Subsystem => 1,

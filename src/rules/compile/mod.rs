@@ -1,17 +1,29 @@
-//! Owns the compiled rule set: all rules of all files in order, with an index by which a rule that can't match an event
-//! costs nothing (another subsystem) or one comparison of bits (another action, no node, no interface).
+//! Owns the compiled rule set: all rules of all files in order, with two indexes. By the first (`facts`) a rule that can't
+//! match an event's action, subsystem, kernel name, devpath, devtype or kind of device costs one bit; by the second
+//! (`runs`) a long stretch of lines that differ in the values of the same keys costs a look-up.
 //!
 //! Made once from rule files and never changed: a reload makes a new one. Never evaluates a condition that depends on
-//! anything but the event's subsystem and action.
+//! anything which a rule can change.
 
-use std::collections::{BTreeSet, HashMap};
+mod bits;
+mod facts;
+mod runs;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::ops::BitOr;
 use std::sync::Arc;
 
-use bstr::{BStr, BString};
+use bstr::BStr;
 
-use super::eval::EventFacts;
-use super::ir::{Condition, Effect, Rule, RuleFile, StepKind, Subject, Test};
+pub(super) use self::bits::Bits;
+pub(super) use self::facts::Givens;
+use self::facts::{Fact, FactIndex};
+pub(super) use self::runs::{Form, Level, Node, Run};
+use super::eval::{EventFacts, holds};
+use super::ir::{Condition, Effect, Rule, RuleFile, StepKind, Subject};
+use super::trace::Value;
 use crate::ids::Action;
 
 /// A rule set in force.
@@ -20,28 +32,27 @@ pub struct Compiled {
     files: Vec<Arc<RuleFile>>,
     /// All rules, in the order of evaluation.
     entries: Vec<Entry>,
-    /// For each subsystem that a rule names literally: the rules that may match there, ascending.
-    by_subsystem: HashMap<BString, Box<[usize]>>,
-    /// The rules that may match in a subsystem that none names, ascending.
-    others: Box<[usize]>,
+    /// For each action, in the order of [`Action::ALL`], the rules whose leading conditions on the action hold.
+    by_action: [Bits; Action::ALL.len()],
+    /// For each of [`KINDS`] the rules that have something to do there.
+    by_kind: [Bits; KINDS.len()],
+    /// For each of [`Fact::ALL`].
+    by_fact: [FactIndex; Fact::ALL.len()],
+    runs: Vec<Run>,
 }
 
-/// A rule's place in its file, and what it needs of an event.
+/// A rule's place in its file, and what is known of it.
 #[derive(Debug)]
 struct Entry {
     file: usize,
     rule: usize,
-    guard: Guard,
+    needs: Needs,
+    /// The run that it is part of.
+    run: Option<usize>,
 }
 
-/// What an event has to have before a rule is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Guard {
-    /// One bit for each action, in the order of [`Action::ALL`].
-    actions: u8,
-    /// What the rule's effects need, at least one of them.
-    needs: Needs,
-}
+/// What events can have to offer.
+const KINDS: [Needs; 4] = [Needs(1), Needs(1 | 2), Needs(1 | 4), Needs(1 | 2 | 4)];
 
 /// A set of what a rule's effects can work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,18 +113,31 @@ impl Compiled {
     /// Compiles the files, in the order given.
     pub fn new(files: &[Arc<RuleFile>]) -> Self {
         let mut entries = Vec::new();
-        let mut literals: Vec<Option<Vec<BString>>> = Vec::new();
+        let mut rules = Vec::new();
         for (file, source) in files.iter().enumerate() {
             for (rule, content) in source.rules.iter().enumerate() {
-                entries.push(Entry { file, rule, guard: guard(content) });
-                literals.push(subsystems(content));
+                entries.push(Entry { file, rule, needs: needs(content), run: None });
+                rules.push(content);
             }
         }
-        let named: BTreeSet<&BString> = literals.iter().flatten().flatten().collect();
-        let by_subsystem =
-            named.into_iter().map(|name| (name.clone(), bucket(&literals, Some(name)))).collect();
-        let others = bucket(&literals, None);
-        Self { files: files.into(), entries, by_subsystem, others }
+        let runs = runs::find(&rules);
+        for (number, run) in runs.iter().enumerate() {
+            entries
+                .get_mut(run.range.clone())
+                .into_iter()
+                .flatten()
+                .for_each(|entry| entry.run = Some(number));
+        }
+        let by_action = Action::ALL
+            .map(|action| Bits::of(rules.len(), |at| rules.get(at).is_some_and(|rule| allows(rule, action))));
+        let by_kind = KINDS.map(|kind| {
+            Bits::of(rules.len(), |at| entries.get(at).is_some_and(|entry| entry.needs.meets(kind)))
+        });
+        let by_fact = Fact::ALL.map(|fact| {
+            let on_it = |c: &&Condition| Fact::of(&c.subject) == Some(fact);
+            FactIndex::new(rules.len(), rules.iter().map(|rule| leading(rule).filter(on_it).collect()))
+        });
+        Self { files: files.into(), entries, by_action, by_kind, by_fact, runs }
     }
 
     /// The files, in order.
@@ -136,21 +160,27 @@ impl Compiled {
         (0..self.entries.len()).filter_map(|at| self.rule(at).map(|rule| (at, rule)))
     }
 
-    /// The rules that have to be looked at for an event, in order, with their numbers.
-    pub fn candidates(&self, event: &EventFacts) -> impl Iterator<Item = (usize, &Rule)> {
-        let subsystem = event.subsystem.as_ref().map_or(BStr::new(b""), |s| BStr::new(s));
-        let list = self.by_subsystem.get(subsystem).unwrap_or(&self.others);
-        let (action, has) = (action_bit(event.action), has(event));
-        list.iter().filter_map(move |&at| {
-            let entry = self.entries.get(at)?;
-            let fits = entry.guard.actions & action != 0 && entry.guard.needs.meets(has);
-            fits.then(|| self.rule(at).map(|rule| (at, rule)))?
-        })
+    /// The rules that have to be looked at for an event: those with something to do for it whose leading conditions on
+    /// what no rule changes hold.
+    pub(super) fn candidates(&self, event: &EventFacts, givens: &Givens<'_>) -> Bits {
+        let has = has(event);
+        let at = |all: &[Bits], at: Option<usize>| at.and_then(|at| all.get(at)).cloned().unwrap_or_default();
+        let mut bits = at(&self.by_action, Action::ALL.iter().position(|action| *action == event.action));
+        bits.keep(&at(&self.by_kind, KINDS.iter().position(|kind| *kind == has)));
+        for (fact, index) in Fact::ALL.into_iter().zip(&self.by_fact) {
+            index.narrow(givens.get(fact), &mut bits);
+        }
+        bits
+    }
+
+    /// The run that a rule is part of.
+    pub(super) fn run(&self, at: usize) -> Option<&Run> {
+        self.runs.get(self.entries.get(at)?.run?)
     }
 
     /// Why a rule is left out for an event though its conditions may hold; what `explain` tells.
     pub fn skip(&self, at: usize, event: &EventFacts) -> Option<Skip> {
-        let needs = self.entries.get(at)?.guard.needs;
+        let needs = self.entries.get(at)?.needs;
         if needs.meets(has(event)) {
             return None;
         }
@@ -170,20 +200,11 @@ impl Compiled {
         Some(at.saturating_sub(entry.rule).saturating_add(jump.to))
     }
 
-    fn rule(&self, at: usize) -> Option<&Rule> {
+    /// The rule of that number.
+    pub(super) fn rule(&self, at: usize) -> Option<&Rule> {
         let entry = self.entries.get(at)?;
         self.files.get(entry.file)?.rules.get(entry.rule)
     }
-}
-
-/// The rules for one subsystem: those that name it and those that name none.
-fn bucket(literals: &[Option<Vec<BString>>], subsystem: Option<&BString>) -> Box<[usize]> {
-    let may_match = |names: &Option<Vec<BString>>| match (names, subsystem) {
-        (None, _) => true,
-        (Some(names), Some(subsystem)) => names.contains(subsystem),
-        (Some(_), None) => false,
-    };
-    literals.iter().enumerate().filter(|(_, names)| may_match(names)).map(|(at, _)| at).collect()
 }
 
 /// The conditions that a rule begins with: what stands before the first step that changes anything or may fail for
@@ -196,48 +217,10 @@ fn leading(rule: &Rule) -> impl Iterator<Item = &Condition> {
     })
 }
 
-/// The subsystems that a rule can match, if it names them literally.
-fn subsystems(rule: &Rule) -> Option<Vec<BString>> {
-    leading(rule).find_map(|condition| match condition {
-        Condition { subject: Subject::Subsystem, test: Test::Is(pattern) } => {
-            Some(pattern.literals()?.into_iter().map(BString::from).collect())
-        }
-        _ => None,
-    })
-}
-
-fn guard(rule: &Rule) -> Guard {
-    let allowed = |action: Action| {
-        leading(rule).all(|condition| match condition {
-            Condition { subject: Subject::Action, test: Test::Is(pattern) } => pattern.matches(word(action)),
-            Condition { subject: Subject::Action, test: Test::IsNot(pattern) } => {
-                !pattern.matches(word(action))
-            }
-            _ => true,
-        })
-    };
-    let actions = Action::ALL.into_iter().filter(|a| allowed(*a)).map(action_bit).fold(0, BitOr::bitor);
-    // A jump matters whatever the device has.
-    let start = if rule.jump.is_some() { Needs::ANY_EVENT } else { Needs::NOTHING };
-    let needs = rule.steps.iter().map(|step| needs(&step.kind)).fold(start, BitOr::bitor);
-    Guard { actions, needs }
-}
-
-fn word(action: Action) -> &'static [u8] {
-    action.as_str().as_bytes()
-}
-
-fn action_bit(action: Action) -> u8 {
-    match action {
-        Action::Add => 1,
-        Action::Remove => 1 << 1,
-        Action::Change => 1 << 2,
-        Action::Move => 1 << 3,
-        Action::Online => 1 << 4,
-        Action::Offline => 1 << 5,
-        Action::Bind => 1 << 6,
-        Action::Unbind => 1 << 7,
-    }
+/// True if the rule's leading conditions on the action hold.
+fn allows(rule: &Rule, action: Action) -> bool {
+    let word = Value::One(Cow::Borrowed(BStr::new(action.as_str())));
+    leading(rule).filter(|c| c.subject == Subject::Action).all(|condition| holds(condition, &word))
 }
 
 /// What an event has to offer.
@@ -254,8 +237,15 @@ fn has(event: &EventFacts) -> Needs {
     has
 }
 
+/// What an event has to offer for a rule to be worth running.
+fn needs(rule: &Rule) -> Needs {
+    // A jump matters whatever the device has.
+    let start = if rule.jump.is_some() { Needs::ANY_EVENT } else { Needs::NOTHING };
+    rule.steps.iter().map(|step| step_needs(&step.kind)).fold(start, BitOr::bitor)
+}
+
 /// What a step needs to be worth running. Programs and imports count as effects: they set `$result` or properties.
-fn needs(step: &StepKind) -> Needs {
+fn step_needs(step: &StepKind) -> Needs {
     let StepKind::Do { effect, .. } = step else {
         return match step {
             StepKind::When(Condition { subject: Subject::Program(_) | Subject::Import(_), .. }) => {
