@@ -43,10 +43,10 @@ impl SourceFile {
         start..end
     }
 
-    /// The place of a byte range.
+    /// The place of a byte range, made wider where an end would cut a character.
     pub fn place(self: &Arc<Self>, span: Range<usize>) -> Place {
         let (line, column) = self.position(span.start);
-        Place { file: Arc::clone(self), line, column, span }
+        Place { file: Arc::clone(self), line, column, span: self.characters(span) }
     }
 }
 

@@ -119,6 +119,8 @@ const RULES: &[(&str, &str)] = &[
     ("KERNEL==\"a\", SYMLINK+=\"l\"\nKERNEL==\"a\", SYMLINK+=\"m\"", ""),
     ("KERNEL==\"a\", SYMLINK+=\"l%n\"\nKERNEL==\"b\", SYMLINK+=\"l%n\"", ""),
     ("KERNEL==\"a\", SYMLINK+=\"l\"\nKERNEL==\"b\", SYMLINK+=\"l\"", "shared-link@2:14"),
+    ("ATTRS{serial}==\"1\", SYMLINK+=\"l\"\nATTRS{serial}==\"2\", SYMLINK+=\"l\"", "shared-link@2:21"),
+    ("ATTRS{serial}==\"1\", SYMLINK+=\"l\"\nENV{ID_SERIAL}==\"1\", SYMLINK+=\"l\"", ""),
     ("KERNEL==\"a\", SYMLINK+=\"l\"\nKERNEL==\"b\", SYMLINK+=\"l\", OPTIONS+=\"link_priority=1\"", ""),
     ("KERNEL==\"a\", SYMLINK+=\"l\"\nKERNEL==\"a\", ATTR{x}==\"1\", SYMLINK+=\"l\"", ""),
     ("KERNEL==\"a\", SYMLINK+=\"l\"\nKERNEL==\"b\", SYMLINK-=\"l\"", ""),

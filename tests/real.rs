@@ -47,9 +47,22 @@ macro_rules! need_devices {
         if !std::path::Path::new("/dev/loop-control").exists() {
             return crate::common::skip("no loop driver: modprobe loop");
         }
+        crate::one_run_at_a_time();
     };
 }
 pub(crate) use need_devices;
+
+/// Waits for another run of these tests on this machine: both would make devices of the same numbers.
+fn one_run_at_a_time() {
+    use nix::fcntl::{Flock, FlockArg};
+    use std::sync::OnceLock;
+    static RUN: OnceLock<Flock<std::fs::File>> = OnceLock::new();
+    // the kernel lets go of it when this process ends, however it ends
+    RUN.get_or_init(|| {
+        let file = std::fs::File::create(std::env::temp_dir().join("nameplate-real-devices.lock")).unwrap();
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).unwrap()
+    });
+}
 
 /// A rule that gives each loop device of `first..first + 10_000` two names, where `first` is a multiple of 10,000.
 fn loop_rule(first: i32) -> String {

@@ -34,9 +34,9 @@ use nameplate::uevent::Uevent;
 /// So many rules are added.
 const ADDED: usize = 10_000;
 /// Each figure is the best of so many rounds, between which the rule sets take turns.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 200;
 /// Events in a round.
-const EVENTS: u32 = 50;
+const EVENTS: u32 = 10;
 /// What rules that can't match may cost, and a list of which one line matches.
 const BOUNDS: [f64; 2] = [1.2, 3.0];
 

@@ -225,7 +225,7 @@ impl Engine {
         self.carry_through(rules, uevent, |_| true, wanted)
     }
 
-    /// [`Engine::handle_if`] in any case.
+    /// Carries one event through: tree, decision, interface, node, names, record, programs.
     pub fn handle(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
         self.handle_if(rules, uevent, || true)
     }

@@ -20,13 +20,27 @@ pub(crate) struct Loops {
 }
 
 impl Loops {
-    /// Adds `count` loop devices from number `first` on. Tests use ranges of their own, so that they can run side by side.
+    /// Adds `count` loop devices from number `first` on. Tests use ranges of their own, so that they can run side by side;
+    /// what a killed run has left in this one is removed first.
     pub(crate) fn add(first: i32, count: i32) -> Self {
         let control = control();
+        let numbers: Vec<i32> = (first..first + count).collect();
+        let left: Vec<i32> = numbers
+            .iter()
+            .copied()
+            .filter(|n| fs::exists(format!("/sys/block/loop{n}")).unwrap_or(false))
+            .collect();
+        remove_all(left);
         let mut made = Self { numbers: Vec::new() };
-        for number in first..first + count {
+        for number in numbers {
             // SAFETY: the call takes an integer and an open descriptor of /dev/loop-control.
-            unsafe { ioctl::loop_add(control.as_raw_fd(), number) }.expect("LOOP_CTL_ADD");
+            let add = || unsafe { ioctl::loop_add(control.as_raw_fd(), number) };
+            let added = add().or_else(|errno| {
+                // a run that was killed may have left it
+                remove_all(vec![number]);
+                if errno == nix::errno::Errno::EEXIST { add() } else { Err(errno) }
+            });
+            added.expect("LOOP_CTL_ADD");
             made.numbers.push(number);
         }
         made

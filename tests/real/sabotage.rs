@@ -190,8 +190,9 @@ fn nothing_grows_with_devices_that_come_and_go() {
     (0..4).for_each(|_| round());
     let before = costs(daemon.pid());
     (0..20).for_each(|_| round());
+    // events of other devices of the machine hold some for a moment
+    eventually("the descriptors closed again", || (costs(daemon.pid()).1 <= before.1 + 2).then_some(()));
     let after = costs(daemon.pid());
-    assert!(after.1 <= before.1 + 2, "descriptors: {} before, {} after", before.1, after.1);
     assert!(after.0 < before.0 + (30 << 20), "bytes: {} before, {} after", before.0, after.0);
     assert_eq!(daemon.links().len(), 0);
     assert!(!daemon.links_dir().join(".nameplate/data/b7:430000").exists());

@@ -27,11 +27,6 @@ impl Bits {
         }
     }
 
-    /// True if the rule is in the set.
-    pub(in crate::rules) fn contains(&self, at: usize) -> bool {
-        self.0.get(at / WORD).is_some_and(|word| word & (1 << (at % WORD)) != 0)
-    }
-
     /// Puts all of `other` in.
     pub(super) fn add(&mut self, other: &Self) {
         self.0.iter_mut().zip(&*other.0).for_each(|(word, more)| *word |= more);
@@ -88,7 +83,6 @@ mod tests {
             assert_eq!(bits.next(from), expected, "{from}");
         }
         assert_eq!(Bits::none(0).next(0), None);
-        assert!(!bits.contains(5000));
     }
 
     proptest! {

@@ -33,6 +33,8 @@ pub(in crate::rules) struct Run {
 /// Lines that ask the same keys.
 #[derive(Debug)]
 pub(in crate::rules) struct Form {
+    /// Their numbers, ascending.
+    pub(in crate::rules) lines: Box<[usize]>,
     /// What they ask of the event's own device, but for what is known before any rule.
     pub(in crate::rules) own: Box<[Level]>,
     /// What they ask of one device on the way up; empty if that is not looked up.
@@ -146,7 +148,13 @@ impl<'r> Open<'r> {
             let asked: Vec<_> =
                 lines.iter().map(|line| Asked { own: &line.own, up: &line.up, rule: line.rule }).collect();
             let levels = |slots: &[Slot<'_>]| slots.iter().map(Level::from).collect();
-            forms.push(Form { own: levels(&shape.own), up: levels(&shape.up), top: Node::new(&asked) });
+            let lines = lines.iter().map(|line| line.rule).collect();
+            forms.push(Form {
+                lines,
+                own: levels(&shape.own),
+                up: levels(&shape.up),
+                top: Node::new(&asked),
+            });
         }
         single.sort_unstable();
         (!forms.is_empty()).then(|| Run { range, forms: forms.into(), single: single.into() })

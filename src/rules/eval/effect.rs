@@ -11,7 +11,7 @@ use super::condition::{split_device, sysctl_path};
 use super::expand::{ExpandError, WhiteSpace};
 use super::outcome::{Account, Given, Job, Target, Write};
 use crate::diag::{Diagnostic, Place};
-use crate::ids::{IdError, LinkName, Tag};
+use crate::ids::{Action, IdError, LinkName, Tag};
 use crate::properties::PropertyError;
 use crate::rules::host::{Host, HostError};
 use crate::rules::ir::{Access, Builtin, Command, Effect, ListOp, Mode, Principal, StringEscape};
@@ -407,6 +407,9 @@ impl<'e, H: Host> Evaluation<'e, H> {
         let (name, value) = (self.expand(name)?, self.expand(value)?);
         let (device, name) = match split_device(&name) {
             Some((subsystem, kernel, rest)) => (self.host.find(subsystem, kernel), rest.into()),
+            None if self.facts.action == Action::Remove => {
+                return Err(Refusal::NotHere("a device that goes has no attributes to write to"));
+            }
             None => (self.facts.device.clone(), name.clone()),
         };
         let device = device.ok_or(Refusal::NotHere("the device to write to is not there"))?;

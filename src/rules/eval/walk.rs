@@ -71,7 +71,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
     fn look_up(&mut self, run: &Run, from: usize, bits: &Bits) -> Option<usize> {
         let mut hit = Hit { rule: first(&run.single, from, bits), climbs: None };
         for form in &run.forms {
-            hit = hit.or(self.look_up_form(form, from, bits).unwrap_or_default());
+            // Nothing is read for lines that can't match, or that come after the one to run.
+            let begins = first(&form.lines, from, bits);
+            if begins.is_some_and(|begins| hit.rule.is_none_or(|rule| begins < rule)) {
+                hit = hit.or(self.look_up_form(form, from, bits).unwrap_or_default());
+            }
         }
         // The rules before it that looked for a device and found none are passed by; that they found none counts.
         if hit.climbs.is_some_and(|climbs| hit.rule.is_none_or(|rule| climbs < rule)) {
@@ -125,8 +129,15 @@ impl Hit {
     }
 }
 
-/// The first rule of an ascending list that is in `bits` and not before `from`.
+/// The first rule of an ascending list that is in `bits` and not before `from`. Each leaps to what the other has next.
 fn first(rules: &[usize], from: usize, bits: &Bits) -> Option<usize> {
-    let start = rules.partition_point(|rule| *rule < from);
-    rules.iter().skip(start).copied().find(|rule| bits.contains(*rule))
+    let mut from = from;
+    loop {
+        let candidate = bits.next(from)?;
+        let rule = *rules.get(rules.partition_point(|rule| *rule < candidate))?;
+        if rule == candidate {
+            return Some(rule);
+        }
+        from = rule;
+    }
 }

@@ -15,7 +15,7 @@ codes! {
     UNKNOWN_ACTION = "unknown-action", "An action that the kernel does not have: the condition never holds.";
     PARENTS_APART = "parents-apart", "Keys of parents that no single parent has together.";
     DUPLICATE_LINK = "duplicate-link", "A link that the same rule, or a rule with the same conditions, gives already.";
-    SHARED_LINK = "shared-link", "Two rules give different devices one link, and neither has a priority.";
+    SHARED_LINK = "shared-link", "Two rules give two devices one link, with one priority.";
     DUPLICATE = "duplicate", "The same expression twice in a line.";
     RESULT_FIRST = "result-first", "`RESULT` before `PROGRAM` in a line: the program runs first all the same.";
     RESULT_WITHOUT_PROGRAM = "result-without-program", "`RESULT` is compared, and no program has run before.";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::flow::{Reached, named};
-use super::{Finding, codes};
+use super::{Finding, codes, logic};
 use crate::diag::{Diagnostic, Place};
 use crate::rules::ir::{Condition, Effect, ListOp, StepKind, Subject};
 use crate::rules::template::Template;
@@ -47,13 +47,7 @@ fn collision(
         let message = format!("the rule at {} gives `{name}` under the same conditions", other.named(place));
         return Some(duplicate(message, place));
     }
-    let differ = |one: &Reached<'_>, two: &Reached<'_>| {
-        let theirs: Vec<_> = conditions(two).collect();
-        conditions(one).any(|condition| !theirs.contains(&condition))
-    };
-    // One that asks more than the other means the same devices.
-    let nested = !differ(rule, other) || !differ(other, rule);
-    if nested || priority(rule) != priority(other) || only_actions_differ(rule, other) {
+    if priority(rule) != priority(other) || !other_device(rule, other) {
         return None;
     }
     let message =
@@ -62,14 +56,17 @@ fn collision(
     Some(Diagnostic::note(codes::SHARED_LINK, message, place.clone()).hint(hint).into())
 }
 
-fn only_actions_differ(a: &Reached<'_>, b: &Reached<'_>) -> bool {
-    let rest = |rule: &Reached<'_>| {
-        conditions(rule)
-            .filter(|(_, one)| one.subject != Subject::Action)
-            .map(|(parent, one)| (parent, one.clone()))
-            .collect::<Vec<_>>()
+/// The rules are for two devices: what they ask of one thing can't hold for one device.
+fn other_device(a: &Reached<'_>, b: &Reached<'_>) -> bool {
+    let of_device = |rule: &Reached<'_>| -> Vec<Condition> {
+        rule.all().filter(|one| *logic::canonical(&one.subject) != Subject::Action).cloned().collect()
     };
-    rest(a) == rest(b)
+    let of_parents = |rule: &Reached<'_>| -> Vec<Condition> {
+        rule.groups().flatten().map(|(_, condition)| condition.clone()).collect()
+    };
+    let apart =
+        |a: &[Condition], b: &[Condition]| a.iter().any(|one| b.iter().any(|two| logic::exclude(one, two)));
+    apart(&of_device(a), &of_device(b)) || apart(&of_parents(a), &of_parents(b))
 }
 
 fn priority(rule: &Reached<'_>) -> i32 {
