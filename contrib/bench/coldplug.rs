@@ -30,7 +30,7 @@ const COUNT: i32 = 4_000;
 /// The devices of that range, as a glob.
 const OWN: &str = "loop21[0-3]???";
 /// Each figure is the best of so many runs: what the program needs, not what the machine did beside it.
-const RUNS: usize = 7;
+const RUNS: usize = 15;
 /// The start may take so many times the floor.
 const LIMIT: f64 = 2.0;
 const UDEVD: [&str; 2] = ["/usr/lib/systemd/systemd-udevd", "/lib/systemd/systemd-udevd"];
@@ -123,8 +123,7 @@ fn main() -> ExitCode {
             None => {}
         },
     }
-    let devices = all_devices();
-    println!("({COUNT} loop devices and three rules; {devices} devices in all; best of {RUNS} runs)");
+    println!("({COUNT} loop devices, as many of the kernel's beside them, three rules; best of {RUNS} runs)");
     let ratio = ours.start.as_secs_f64() / floor.as_secs_f64();
     if ratio <= LIMIT { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -153,13 +152,6 @@ fn remove_leftovers() {
 
 fn syspath(number: i32) -> PathBuf {
     format!("/sys/devices/virtual/block/loop{number}").into()
-}
-
-/// Devices that have a `uevent` file and a subsystem.
-fn all_devices() -> usize {
-    let find = ["/sys/devices", "-name", "uevent", "-execdir", "test", "-e", "subsystem", ";", "-print"];
-    let output = Command::new("find").args(find).output().expect("find");
-    output.stdout.iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// The least that any device manager has to do for these devices.
