@@ -209,6 +209,11 @@ impl Engine {
         self.tell(None, &self.names.finish_adoption().reports);
     }
 
+    /// Compares the links with the claims and repairs the links.
+    pub(super) fn repair_links(&self) {
+        self.tell(None, &self.names.repair().reports);
+    }
+
     /// True when sysfs has the device's directory.
     pub(super) fn is_in_sysfs(&self, path: &DevPath) -> bool {
         self.site.roots.sys.join(super::view::path(path.relative())).exists()

@@ -328,6 +328,7 @@ fn resync_for(core: &Core, asked: Vec<(&'static str, Token)>) {
     let (reasons, tokens): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
     let Some(token) = tokens.first() else { return };
     let found = resync::resync(core, token);
+    core.engine.repair_links();
     core.counters.resyncs.count();
     tracing::warn!(
         "{}: the tree was compared with sysfs, {} devices added, {} removed, {} changed",
