@@ -39,11 +39,13 @@ impl Drop for Client {
     }
 }
 
-/// What the records say, without the time of the first event.
+/// What the records say, without what tells of the past: the time of the first event, and all tags that a device ever had
+/// (rules of an earlier round may have been in force when it came).
 fn records(links: &Path) -> BTreeMap<String, Vec<String>> {
     let read = |entry: fs::DirEntry| {
         let text = fs::read_to_string(entry.path()).unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with("I:")).map(str::to_owned).collect();
+        let now = |line: &&str| !line.starts_with("I:") && !line.starts_with("G:");
+        let lines = text.lines().filter(now).map(str::to_owned).collect();
         (entry.file_name().to_string_lossy().into_owned(), lines)
     };
     fs::read_dir(links.join(".nameplate/data")).unwrap().flatten().map(read).collect()
