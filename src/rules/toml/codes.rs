@@ -28,6 +28,7 @@ codes! {
     NO_CONDITIONS = "no-conditions", "The rule applies to every event of every device.";
     NO_EFFECTS = "no-effects", "The rule does nothing.";
     FILE_CONDITIONS = "file-conditions", "`[file]` is wrong, so no rule of the file is in force.";
+    BAD_FILE_NAME = "bad-file-name", "`gives_way_to` names no rule file, so no rule of the file is in force.";
     BAD_LINK = "bad-link", "A link name that leaves the device directory or is no file name; the link is left out.";
     LINK_SPACES = "link-spaces", "White space in a link; several links are a list here.";
     BAD_NAME = "bad-name", "A name that no network interface can have; it is left out.";
