@@ -10,10 +10,11 @@ mod tree;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use nameplate::builtin::{self, BuiltinError, Context, NAMES};
+use nameplate::builtin::{self, BuiltinError, Context, Shared};
 use nameplate::device::{Reader, Source, Tree};
-use nameplate::ids::DevPath;
+use nameplate::ids::{Action, DevPath};
 use nameplate::properties::Properties;
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
@@ -22,6 +23,9 @@ use tree::FakeTree;
 const TREES: [&str; 5] = ["camera", "disks", "gps", "transports", "twins"];
 
 const GPS: &str = "/devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/ttyUSB0/tty/ttyUSB0";
+
+/// The builtins that these trees have answers of.
+const NAMES: [&str; 2] = ["path_id", "usb_id"];
 
 /// Properties as `KEY=VALUE` lines would give them; none when the builtin says that the device is not of its kind.
 type Answer = BTreeMap<String, String>;
@@ -54,8 +58,16 @@ impl Machine {
     fn try_run(&self, name: &str, path: &str, set: &Properties) -> Result<Properties, BuiltinError> {
         let device = self.devices.get(&DevPath::new(path.as_bytes()).unwrap()).expect(path);
         let (reader, roots) = (Reader::new(&self.devices), Roots::below(self.fake.root()));
-        let context = Context { device: &device, reader: &reader, properties: set, roots: &roots };
-        builtin::run(name.as_bytes(), &[], &context)
+        let context = Context {
+            device: &device,
+            reader: &reader,
+            action: Action::Add,
+            properties: set,
+            roots: &roots,
+            shared: &Shared::new(&roots),
+            deadline: Instant::now() + Duration::from_secs(60),
+        };
+        builtin::run(name.as_bytes(), &[], &context).map(|found| found.properties)
     }
 
     fn run(&self, name: &str, path: &str) -> Answer {

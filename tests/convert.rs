@@ -20,11 +20,11 @@ use run::{Machines, Rules};
 
 fn toml_of(text: &str) -> Converted {
     let source = SourceFile::new(Path::new("60-case.rules"), text.as_bytes());
-    to_toml(&source, text.as_bytes(), &builtin::NAMES)
+    to_toml(&source, text.as_bytes(), builtin::NAMES)
 }
 
 fn udev_of(text: &str) -> Converted {
-    to_udev(&SourceFile::new(Path::new("60-case.toml"), text.as_bytes()), &builtin::NAMES)
+    to_udev(&SourceFile::new(Path::new("60-case.toml"), text.as_bytes()), builtin::NAMES)
 }
 
 fn lost(converted: &Converted) -> Vec<String> {

@@ -199,7 +199,7 @@ impl Machine {
         fs::create_dir_all(&rules)
             .and_then(|()| fs::write(rules.join("50-bench.rules"), text))
             .expect("rules");
-        let known = Known { accounts: &self.accounts, builtins: &nameplate::builtin::NAMES };
+        let known = Known { accounts: &self.accounts, builtins: nameplate::builtin::NAMES };
         let loaded = load(&[rules], &known);
         assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics.first());
         Compiled::new(&loaded.files)
@@ -216,6 +216,7 @@ impl Machine {
             roots: &self.roots,
             records: &NoRecords,
             accounts: &self.accounts,
+            shared: &nameplate::builtin::Shared::new(&self.roots),
         };
         let effects = Dry::new(&self.programs, &self.numbers);
         let mut host = EventHost::new(around, &event, Instant::now(), effects);

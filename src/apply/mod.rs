@@ -2,6 +2,7 @@
 //!
 //! Never decides: each part is told what to do and returns what it did.
 
+pub mod deed;
 pub mod event;
 pub mod links;
 pub mod names;

@@ -1,15 +1,23 @@
 //! Owns the builtins: functions that look at a device and its parents and say what it is, as properties.
 //!
-//! One table names them all; a rule's `import builtin` runs one of them. They read through the [`Context`] they are given,
-//! return properties and write nothing.
+//! One table names them all; a rule's `import builtin` or `run builtin` runs one of them. They read through the [`Context`]
+//! they are given, return what they found and write nothing: what has to be done to the machine they return as [`Deed`]s,
+//! and `apply` carries those out.
 
+mod deed;
 mod look;
 mod path_id;
+mod shared;
 mod usb_id;
+
+use std::time::Instant;
 
 use bstr::BString;
 
+pub use self::deed::Deed;
+pub use self::shared::Shared;
 use crate::device::{Device, Reader};
+use crate::ids::Action;
 use crate::properties::Properties;
 use crate::roots::Roots;
 
@@ -20,10 +28,31 @@ pub struct Context<'a> {
     pub device: &'a Device,
     /// Reads attributes of it and of other devices.
     pub reader: &'a Reader<'a>,
+    /// What happened.
+    pub action: Action,
     /// The properties as set so far in this event.
     pub properties: &'a Properties,
     /// Where the system's directories are.
     pub roots: &'a Roots,
+    /// What is read once and asked by many events.
+    pub shared: &'a Shared,
+    /// When the event has to be done with: who waits for something outside, waits no longer.
+    pub deadline: Instant,
+}
+
+/// What a builtin found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Properties of the device.
+    pub properties: Properties,
+    /// What is to be done to the machine, in order.
+    pub deeds: Vec<Deed>,
+}
+
+impl From<Properties> for Found {
+    fn from(properties: Properties) -> Self {
+        Self { properties, deeds: Vec::new() }
+    }
 }
 
 /// Why a builtin has no answer. A rule takes every one of these as "does not match".
@@ -43,6 +72,12 @@ pub enum BuiltinError {
         /// The attribute's name.
         name: &'static str,
     },
+    /// The arguments are not those that it takes.
+    #[error("{0}")]
+    Arguments(String),
+    /// It could not find out; the text says what it tried and what came of it.
+    #[error("{0}")]
+    Failed(String),
     /// No bus on the way up gives the device a place that stays the same.
     #[error("no bus above the device gives it a place that stays the same")]
     NoStablePath,
@@ -58,11 +93,11 @@ pub struct Builtin {
     /// Runs at most once for an event: a second `import` of it gives what the first gave.
     pub once: bool,
     /// The function itself; the slice holds the arguments after the name.
-    pub run: fn(&[BString], &Context<'_>) -> Result<Properties, BuiltinError>,
+    pub run: fn(&[BString], &Context<'_>) -> Result<Found, BuiltinError>,
 }
 
 /// Every builtin, by name.
-pub static BUILTINS: [Builtin; 2] = [
+pub static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
@@ -78,7 +113,7 @@ pub static BUILTINS: [Builtin; 2] = [
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: [&str; 2] = ["path_id", "usb_id"];
+pub const NAMES: &[&str] = &["path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {
@@ -87,7 +122,7 @@ pub fn find(name: &[u8]) -> Option<&'static Builtin> {
 
 /// Runs the builtin `name` with `arguments` (those after the name). Errors: [`BuiltinError::Unknown`], and what the
 /// builtin itself answers when the device is not of its kind.
-pub fn run(name: &[u8], arguments: &[BString], context: &Context<'_>) -> Result<Properties, BuiltinError> {
+pub fn run(name: &[u8], arguments: &[BString], context: &Context<'_>) -> Result<Found, BuiltinError> {
     let builtin = find(name).ok_or_else(|| BuiltinError::Unknown(name.into()))?;
     (builtin.run)(arguments, context)
 }
@@ -98,7 +133,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_table() {
-        assert_eq!(BUILTINS.each_ref().map(|b| b.name), NAMES);
+        assert_eq!(BUILTINS.iter().map(|b| b.name).collect::<Vec<_>>(), NAMES);
         assert!(NAMES.is_sorted());
         assert!(find(b"usb_id").is_some_and(|b| b.once));
         assert!(find(b"usb").is_none());
@@ -106,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known() {
-        let error = BuiltinError::Unknown("blikd".into());
-        assert_eq!(error.to_string(), "no builtin `blikd`; there are: path_id, usb_id");
+        let error = BuiltinError::Unknown("blikd".into()).to_string();
+        assert!(error.starts_with("no builtin `blikd`; there are: ") && error.ends_with("usb_id"), "{error}");
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let no_events = || Failure::Failed(format!("{path} has no subsystem: such a device has no events"));
     let uevent = uevent_of(engine.tree(), &device, options.action).ok_or_else(no_events)?;
 
-    let known = Known { accounts: engine.accounts(), builtins: &builtin::NAMES };
+    let known = Known { accounts: engine.accounts(), builtins: builtin::NAMES };
     let loaded = load::load(&context.rule_dirs(mode), &known);
     for diagnostic in &loaded.diagnostics {
         let _nobody_reads = writeln!(std::io::stderr(), "{}", diag::render(diagnostic, false));

@@ -103,8 +103,8 @@ fn convert(file: &Path, to: Language) -> Result<Converted, Failure> {
     let name = if file == Path::new("-") { Path::new("stdin") } else { file };
     let source = SourceFile::new(name, &bytes);
     Ok(match to {
-        Language::Toml => to_toml(&source, &bytes, &builtin::NAMES),
-        Language::Udev => to_udev(&source, &builtin::NAMES),
+        Language::Toml => to_toml(&source, &bytes, builtin::NAMES),
+        Language::Udev => to_udev(&source, builtin::NAMES),
     })
 }
 

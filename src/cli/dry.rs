@@ -50,6 +50,7 @@ pub(super) struct Means {
     /// Accounts of the system or of `--root`. A tree without any account file takes those of the running system.
     accounts: Box<dyn Accounts>,
     numbers: Indexes,
+    shared: builtin::Shared,
     event_timeout: Duration,
     /// The programs that rules asked for.
     pub(super) programs: Asked,
@@ -69,6 +70,7 @@ impl Means {
             roots: context.roots.clone(),
             accounts: accounts(&context.roots),
             numbers: Indexes::new(&context.state_dir()),
+            shared: builtin::Shared::new(&context.roots),
             event_timeout: config.event_timeout,
             programs: Asked::new(run_programs.then_some((&context.roots, config.program_timeout))),
         }
@@ -82,7 +84,7 @@ impl Means {
 
     /// What rule files are checked against.
     pub(super) fn known(&self) -> Known<'_> {
-        Known { accounts: &*self.accounts, builtins: &builtin::NAMES }
+        Known { accounts: &*self.accounts, builtins: builtin::NAMES }
     }
 }
 
@@ -112,8 +114,9 @@ pub(super) fn work_out<O: Observer>(
     let uevent = Uevent::from_facts(action, device.devpath(), subsystem, SeqNum(0), properties);
     let record = machine.record_of(device);
     let event = Event { uevent: &uevent, device: Some(device), record: record.as_ref() };
-    let Means { roots, accounts, numbers, event_timeout, programs } = means;
-    let around = Surroundings { tree: machine.tree(), roots, records: machine, accounts: &**accounts };
+    let Means { roots, accounts, numbers, shared, event_timeout, programs } = means;
+    let around =
+        Surroundings { tree: machine.tree(), roots, records: machine, accounts: &**accounts, shared };
     let deadline = Instant::now() + *event_timeout;
     let mut host = EventHost::new(around, &event, deadline, Dry::new(programs, numbers));
     decide(&rules.compiled, &event, roots, &mut host, observer)

@@ -100,7 +100,7 @@ pub(super) fn first(dirs: &[PathBuf], accounts: &dyn Accounts) -> InForce {
 }
 
 fn load_all(dirs: &[PathBuf], accounts: &dyn Accounts) -> Loaded {
-    load::load(dirs, &Known { accounts, builtins: &builtin::NAMES })
+    load::load(dirs, &Known { accounts, builtins: builtin::NAMES })
 }
 
 impl InForce {

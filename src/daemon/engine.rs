@@ -9,13 +9,17 @@ use std::time::{Duration, Instant};
 use super::origins::Origins;
 use super::programs::{Asking, Memory, Recalling};
 use super::{DaemonError, report};
+use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
+
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
 use crate::apply::node::NodeDir;
 use crate::apply::sysfs::ValueTree;
+use crate::builtin;
 use crate::decide::{
-    Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Surroundings, Unwriting, decide,
+    DeedRunner, Dry, Effects, Event, EventHost, Live, NoDeeds, Permissions, Plan, ProgramRunner,
+    Surroundings, Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
@@ -92,6 +96,8 @@ pub struct Engine {
     nodes: NodeDir,
     accounts: Box<dyn Accounts + Send + Sync>,
     programs: Programs,
+    shared: builtin::Shared,
+    deeds: Deeds,
     memory: Memory,
     origins: Origins,
 }
@@ -114,6 +120,8 @@ impl Engine {
             records,
             numbers: Indexes::new(&site.state_dir),
             programs: Programs::new(&site.roots, site.program_timeout),
+            shared: builtin::Shared::new(&site.roots),
+            deeds: Deeds::new(&site.roots),
             memory: Memory::default(),
             origins: Origins::default(),
             site,
@@ -280,10 +288,13 @@ impl Engine {
         let asking = self.asking(&id);
         match self.site.reach {
             Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
-            Reach::Companion | Reach::Everything => {
-                self.carry(rules, &event, runs, wanted, Live { programs: &asking, numbers: &self.numbers })
-            }
+            Reach::Companion => self.carry(rules, &event, runs, wanted, self.live(&asking, &NoDeeds)),
+            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, &self.deeds)),
         }
+    }
+
+    fn live<'w>(&'w self, programs: &'w dyn ProgramRunner, deeds: &'w dyn DeedRunner) -> Live<'w> {
+        Live { programs, numbers: &self.numbers, deeds }
     }
 
     fn carry<E: Effects>(
@@ -403,6 +414,7 @@ impl Engine {
             roots: &self.site.roots,
             records: &self.records,
             accounts: &*self.accounts,
+            shared: &self.shared,
         }
     }
 

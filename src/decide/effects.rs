@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use bstr::BString;
 
+use crate::builtin::Deed;
 use crate::device::{Device, Reader};
 use crate::properties::Properties;
 use crate::rules::host::{HostError, Numbered, ProgramOutput};
@@ -31,8 +32,26 @@ pub trait ProgramRunner: fmt::Debug {
     ) -> ProgramOutput;
 }
 
+/// Carries out what builtins ask for.
+pub trait DeedRunner: fmt::Debug {
+    /// Does one thing for a device. Error: what was tried and what came of it.
+    fn carry_out(&self, device: &Device, deed: &Deed) -> Result<(), HostError>;
+}
+
+/// Carries out nothing: the device's manager is another.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoDeeds;
+
+impl DeedRunner for NoDeeds {
+    fn carry_out(&self, _: &Device, _: &Deed) -> Result<(), HostError> {
+        Ok(())
+    }
+}
+
 /// What changes something outside, or would.
 pub trait Effects {
+    /// Does what a builtin asks for.
+    fn deed(&mut self, device: &Device, deed: &Deed) -> Result<(), HostError>;
     /// Runs a program; the first word of `argv` is an absolute path.
     fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput;
     /// Writes an attribute that the reader knows.
@@ -61,9 +80,15 @@ pub struct Live<'w> {
     pub programs: &'w dyn ProgramRunner,
     /// Gives numbers.
     pub numbers: &'w Indexes,
+    /// Does what builtins ask for.
+    pub deeds: &'w dyn DeedRunner,
 }
 
 impl Effects for Live<'_> {
+    fn deed(&mut self, device: &Device, deed: &Deed) -> Result<(), HostError> {
+        self.deeds.carry_out(device, deed)
+    }
+
     fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
         self.programs.run(argv, environment, deadline, OUTPUT_MAX)
     }
@@ -128,6 +153,10 @@ impl<'w> Dry<'w> {
 }
 
 impl Effects for Dry<'_> {
+    fn deed(&mut self, _: &Device, _: &Deed) -> Result<(), HostError> {
+        Ok(())
+    }
+
     fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
         self.programs.run(argv, environment, deadline, OUTPUT_MAX)
     }
@@ -172,6 +201,10 @@ impl<'w> Unwriting<'w> {
 }
 
 impl Effects for Unwriting<'_> {
+    fn deed(&mut self, device: &Device, deed: &Deed) -> Result<(), HostError> {
+        self.dry.deed(device, deed)
+    }
+
     fn program(&mut self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
         self.dry.program(argv, environment, deadline)
     }

@@ -19,7 +19,7 @@ use super::effects::Effects;
 use super::{Event, system};
 use crate::builtin;
 use crate::device::{Device, Reader, Tree};
-use crate::ids::{DeviceId, Tag};
+use crate::ids::{Action, DeviceId, Tag};
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
@@ -63,6 +63,8 @@ pub struct Surroundings<'w> {
     pub records: &'w dyn Records,
     /// Users and groups, for names that hold substitutions.
     pub accounts: &'w dyn Accounts,
+    /// The databases that builtins ask.
+    pub shared: &'w builtin::Shared,
 }
 
 impl fmt::Debug for Surroundings<'_> {
@@ -80,6 +82,7 @@ pub struct EventHost<'w, E> {
     around: Surroundings<'w>,
     reader: Reader<'w>,
     device: Option<Device>,
+    action: Action,
     record: Option<&'w Record>,
     deadline: Instant,
     kernel_command_line: OnceCell<BString>,
@@ -99,6 +102,7 @@ impl<'w, E: Effects> EventHost<'w, E> {
             around,
             reader,
             device: event.device.cloned(),
+            action: event.uevent.action,
             record: event.record,
             deadline,
             kernel_command_line: OnceCell::new(),
@@ -246,9 +250,20 @@ impl<E: Effects> Host for EventHost<'_, E> {
             return done.clone().map(|()| Properties::new());
         }
         let device = self.device.as_ref().ok_or_else(|| HostError("the device has gone".into()))?;
-        let context = builtin::Context { device, reader: &self.reader, properties, roots: self.around.roots };
-        let found =
-            builtin::run(name.as_bytes(), arguments, &context).map_err(|error| HostError(error.to_string()));
+        let context = builtin::Context {
+            device,
+            reader: &self.reader,
+            action: self.action,
+            properties,
+            roots: self.around.roots,
+            shared: self.around.shared,
+            deadline: self.deadline,
+        };
+        let found = builtin::run(name.as_bytes(), arguments, &context);
+        let found = found.map_err(|error| HostError(error.to_string())).and_then(|found| {
+            found.deeds.iter().try_for_each(|deed| self.effects.deed(device, deed))?;
+            Ok(found.properties)
+        });
         // What can't change within an event is asked once: a second import has the success or failure of the first.
         if builtin::find(name.as_bytes()).is_some_and(|builtin| builtin.once) {
             self.done.insert(name.into(), found.as_ref().map(|_| ()).map_err(Clone::clone));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bstr::BString;
 
 use super::{
-    Change, Dry, Effects, Event, EventHost, Live, Permissions, Plan, ProgramRunner, Records, SkippedPrograms,
-    Surroundings, Unwriting, decide, difference,
+    Change, Dry, Effects, Event, EventHost, Live, NoDeeds, Permissions, Plan, ProgramRunner, Records,
+    SkippedPrograms, Surroundings, Unwriting, decide, difference,
 };
 use crate::device::Reader;
 use crate::diag::SourceFile;
@@ -58,6 +58,7 @@ struct Bench {
     ran: Ran,
     numbers: Indexes,
     accounts: AccountFiles,
+    shared: crate::builtin::Shared,
 }
 
 impl Bench {
@@ -66,7 +67,8 @@ impl Bench {
         let roots = Roots::below(machine.dir.path());
         let numbers = Indexes::new(&roots.state());
         let accounts = AccountFiles::parse("root:x:0:0::\n", "dialout:x:20:\nvideo:x:44:\n");
-        Self { machine, roots, records: Known::default(), ran: Ran::default(), numbers, accounts }
+        let shared = crate::builtin::Shared::new(&roots);
+        Self { machine, roots, records: Known::default(), ran: Ran::default(), numbers, accounts, shared }
     }
 
     fn uevent(&self, action: Action, path: &str) -> Uevent {
@@ -89,13 +91,14 @@ impl Bench {
             roots: &self.roots,
             records: &self.records,
             accounts: &self.accounts,
+            shared: &self.shared,
         };
         let mut host = EventHost::new(around, &event, Instant::now() + Duration::from_secs(60), effects);
         decide(rules, &event, &self.roots, &mut host, &mut Unobserved)
     }
 
     fn live(&self) -> Live<'_> {
-        Live { programs: &self.ran, numbers: &self.numbers }
+        Live { programs: &self.ran, numbers: &self.numbers, deeds: &NoDeeds }
     }
 
     fn add(&self, path: &str, rules: Vec<Vec<StepKind>>) -> Plan {
@@ -418,7 +421,7 @@ fn an_event_of_a_device_that_nobody_knows() {
 /// The rules of a TOML text.
 fn toml(bench: &Bench, text: &str) -> Compiled {
     let source = SourceFile::new(Path::new("50-lab.toml"), text.as_bytes());
-    let known = KnownNames { accounts: &bench.accounts, builtins: &crate::builtin::NAMES };
+    let known = KnownNames { accounts: &bench.accounts, builtins: crate::builtin::NAMES };
     let parsed = crate::rules::toml::parse(&source, &known);
     assert_eq!(parsed.diagnostics, []);
     Compiled::new(&[Arc::new(RuleFile { source, rules: parsed.rules })])

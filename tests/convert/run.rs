@@ -33,7 +33,7 @@ pub(crate) struct Rules(Compiled);
 impl Rules {
     #[track_caller]
     pub(crate) fn new(text: &str, of_toml: bool) -> Self {
-        let builtins = [&builtin::NAMES[..], udev::keys::BUILTINS].concat();
+        let builtins = [builtin::NAMES, udev::keys::BUILTINS].concat();
         let known = Known { accounts: &AnyAccount, builtins: &builtins };
         let source = SourceFile::new(Path::new("60-case"), text.as_bytes());
         let (rules, diagnostics) = if of_toml {
@@ -153,7 +153,9 @@ fn outcome(tree: &Tree, devpath: &str, action: Action, full: bool, rules: &Rules
     let event = Event { uevent: &uevent, device: Some(&device), record: Some(&record) };
     let roots = Roots::below(Path::new("/nowhere"));
     let records = Udev(tree);
-    let around = Surroundings { tree, roots: &roots, records: &records, accounts: &AnyAccount };
+    let shared = builtin::Shared::new(&roots);
+    let around =
+        Surroundings { tree, roots: &roots, records: &records, accounts: &AnyAccount, shared: &shared };
     let programs = Parrot::default();
     let numbers = Indexes::new(Path::new(""));
     let deadline = Instant::now() + Duration::from_secs(60);

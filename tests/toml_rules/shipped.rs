@@ -29,7 +29,7 @@ impl Records for NoRecords {
 }
 
 fn shipped() -> Loaded {
-    let known = Known { builtins: &nameplate::builtin::NAMES, ..known() };
+    let known = Known { builtins: nameplate::builtin::NAMES, ..known() };
     load(&[Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")], &known)
 }
 
@@ -47,8 +47,13 @@ fn plan(test: &RuleTest, rules: &Compiled) -> Plan {
     let subsystem = device.subsystem().unwrap();
     let uevent = Uevent::from_facts(test.action, device.devpath(), subsystem, SeqNum(1), properties);
     let event = Event { uevent: &uevent, device: Some(&device), record: None };
-    let around =
-        Surroundings { tree: &tree, roots: &roots, records: &NoRecords, accounts: &AccountFiles::default() };
+    let around = Surroundings {
+        tree: &tree,
+        roots: &roots,
+        records: &NoRecords,
+        accounts: &AccountFiles::default(),
+        shared: &nameplate::builtin::Shared::new(&roots),
+    };
     let until = Instant::now() + Duration::from_secs(600);
     let skipped = SkippedPrograms::default();
     let mut host = EventHost::new(around, &event, until, Dry::new(&skipped, &numbers));

@@ -165,8 +165,14 @@ impl Machine {
         let old = record(&[("KEPT", "yes")], &[]);
         let event = Event { uevent: &uevent, device: Some(&found), record: Some(&old) };
         let known = known();
-        let around =
-            Surroundings { tree: &self.tree, roots: &self.roots, records: &Known, accounts: known.accounts };
+        let shared = nameplate::builtin::Shared::new(&self.roots);
+        let around = Surroundings {
+            tree: &self.tree,
+            roots: &self.roots,
+            records: &Known,
+            accounts: known.accounts,
+            shared: &shared,
+        };
         let host = || {
             let effects = Dry::new(&Programs, &self.numbers);
             EventHost::new(around, &event, Instant::now() + Duration::from_secs(60), effects)

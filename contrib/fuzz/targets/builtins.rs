@@ -1,7 +1,10 @@
 //! The builtins on any recording: device strings, descriptors and paths are a stranger's.
 
-use nameplate::builtin::{self, Context, NAMES};
+use std::time::{Duration, Instant};
+
+use nameplate::builtin::{self, Context, NAMES, Shared};
 use nameplate::device::{Reader, Source, Tree};
+use nameplate::ids::Action;
 use nameplate::properties::Properties;
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
@@ -15,11 +18,20 @@ pub fn check(data: &[u8]) {
     devices.walk();
     // Nothing is there: builtins read devices through the reader.
     let roots = Roots::below(std::path::Path::new("/nonexistent"));
+    let shared = Shared::new(&roots);
     for (path, properties) in paths.iter().zip(&properties) {
         let Some(device) = devices.get(path) else { panic!("{path} was not found by the walk") };
         let reader = Reader::new(&devices);
         for name in NAMES {
-            let context = Context { device: &device, reader: &reader, properties, roots: &roots };
+            let context = Context {
+                device: &device,
+                reader: &reader,
+                action: Action::Add,
+                properties,
+                roots: &roots,
+                shared: &shared,
+                deadline: Instant::now() + Duration::from_secs(1),
+            };
             let first = builtin::run(name.as_bytes(), &[], &context).ok();
             let second = builtin::run(name.as_bytes(), &[], &context).ok();
             assert_eq!(first, second, "{name} on {path} gives another answer the second time");

@@ -10,7 +10,7 @@ mod scsi;
 use bstr::{BString, ByteSlice};
 
 use super::look::{in_subsystem, top_of_run};
-use super::{BuiltinError, Context};
+use super::{BuiltinError, Context, Found};
 use crate::device::Device;
 use crate::properties::Properties;
 
@@ -89,7 +89,7 @@ impl From<Option<Device>> for Next {
 }
 
 /// Runs `path_id`; it has no arguments. Error: [`BuiltinError::NoStablePath`].
-pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Properties, BuiltinError> {
+pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Found, BuiltinError> {
     let mut path = Path::default();
     let mut here = Some(context.device.clone());
     while let Some(device) = here {
@@ -102,7 +102,7 @@ pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Prope
     if path.parts.is_empty() || !path.has_anchor || (is_disk && !path.has_transport) {
         return Err(BuiltinError::NoStablePath);
     }
-    Ok(path.properties())
+    Ok(path.properties().into())
 }
 
 /// Buses whose part is `BUS-NAME`, with whether they also carry a disk's data. Each is an anchor: its names are unique on

@@ -10,7 +10,7 @@ mod descriptors;
 use bstr::BString;
 
 use super::look::ScsiAddress;
-use super::{BuiltinError, Context};
+use super::{BuiltinError, Context, Found};
 use crate::device::Device;
 use crate::properties::Properties;
 use crate::text::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
@@ -78,7 +78,7 @@ struct Interface {
 
 /// Runs `usb_id`; it has no arguments. Errors: [`BuiltinError::NoParent`] where there is no USB above the device,
 /// [`BuiltinError::Attribute`] where the kernel's own attributes are missing.
-pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Properties, BuiltinError> {
+pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Found, BuiltinError> {
     let identity = if context.is_devtype(context.device, "usb_device") {
         identify(context, context.device, None)?
     } else {
@@ -91,7 +91,7 @@ pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Prope
         identify(context, &usb, Some(about))?
     };
     let bus_is_known = context.properties.get("ID_BUS").is_some_and(|bus| !bus.is_empty());
-    Ok(identity.properties(!bus_is_known))
+    Ok(identity.properties(!bus_is_known).into())
 }
 
 fn read_interface(context: &Context<'_>, interface: &Device) -> Result<Interface, BuiltinError> {
