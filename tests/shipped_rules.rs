@@ -84,8 +84,8 @@ fn differences(machine: &Machine, ours: &Rules, theirs: &Rules) -> Vec<(String, 
             let kernel = String::from_utf8_lossy(kernel).into_owned();
             let mut add = |sign: char, lines: &mut dyn Iterator<Item = &String>| {
                 for line in lines {
-                    let about = format!("{} {action} {path}", machine.name);
-                    out.push((format!("{sign} {subsystem} {kernel}: {line}"), about));
+                    let about = format!("{} {path}", machine.name);
+                    out.push((format!("{sign} {subsystem} {kernel} {action}: {line}"), about));
                 }
             };
             add('+', &mut ours.difference(&theirs));
