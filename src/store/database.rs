@@ -93,8 +93,11 @@ impl Database {
         self.records.clean()?;
         let listing = self.records.take_over()?;
         if let Some(index) = &self.tags {
-            let borne_out: BTreeSet<(&Tag, &DeviceId)> =
-                listing.records.iter().flat_map(|(id, record)| record.tags.iter().map(move |tag| (tag, id))).collect();
+            let borne_out: BTreeSet<(&Tag, &DeviceId)> = listing
+                .records
+                .iter()
+                .flat_map(|(id, record)| record.tags.iter().map(move |tag| (tag, id)))
+                .collect();
             let there = index.list()?;
             for (tag, id) in there.iter().filter(|(tag, id)| !borne_out.contains(&(tag, id))) {
                 index.remove(tag, id).map_err(|error| io::Error::other(error.to_string()))?;

@@ -49,7 +49,8 @@ impl TagIndex {
         match self.touch(tag, id) {
             Err(Errno::ENOENT) => {
                 let made = mkdirat(&self.dir, tag.as_str(), Mode::from_bits_truncate(0o755));
-                made.or_else(|errno| if errno == Errno::EEXIST { Ok(()) } else { Err(errno) }).map_err(fail)?;
+                made.or_else(|errno| if errno == Errno::EEXIST { Ok(()) } else { Err(errno) })
+                    .map_err(fail)?;
                 self.touch(tag, id).map_err(fail)
             }
             other => other.map_err(fail),
@@ -86,7 +87,10 @@ impl TagIndex {
             let Ok(dir) = open_beneath(&self.dir, tag.as_str().as_bytes(), flags, Symlinks::Refused) else {
                 continue;
             };
-            let ids = list(&dir)?.iter().filter_map(|name| DeviceId::parse(name.as_bytes()).ok()).collect::<Vec<_>>();
+            let ids = list(&dir)?
+                .iter()
+                .filter_map(|name| DeviceId::parse(name.as_bytes()).ok())
+                .collect::<Vec<_>>();
             out.extend(ids.into_iter().map(|id| (tag.clone(), id)));
         }
         out.sort();

@@ -19,7 +19,11 @@ use crate::uevent::Uevent;
 impl Engine {
     /// What other rules would make of a device that is there: programs that were asked before are not run again, and
     /// nothing is changed. `None` if the device has gone.
-    pub(in crate::daemon) fn foresee(&self, rules: &Compiled, device: &Device) -> Option<(Uevent, Record, Plan)> {
+    pub(in crate::daemon) fn foresee(
+        &self,
+        rules: &Compiled,
+        device: &Device,
+    ) -> Option<(Uevent, Record, Plan)> {
         let (id, uevent, old) = self.situation(device)?;
         let recalling = Recalling(self.asking(&id));
         let plan = self.replan(rules, device, (&uevent, &old), Dry::new(&recalling, &self.numbers));
@@ -80,9 +84,8 @@ impl Engine {
             Target::Sysctl(name) => (roots.proc.join("sys"), name.to_vec()),
         };
         let opened = ValueTree::open(&tree).map_err(|error| error.to_string());
-        let done = opened.and_then(|tree| {
-            tree.write(view::path(&file), &write.value).map_err(|error| error.to_string())
-        });
+        let done = opened
+            .and_then(|tree| tree.write(view::path(&file), &write.value).map_err(|error| error.to_string()));
         if let Err(error) = done {
             tracing::warn!(RULE = %write.from, error, "a value is not written");
         }

@@ -1,15 +1,47 @@
 //! Owns what an event leaves behind: node, names, record; and that nothing is left of a device that has gone.
 
+use bstr::BString;
+
 use super::{Engine, Reach};
+use crate::apply::disk::{self, DiskLock};
 use crate::apply::event;
 use crate::apply::links::Placed;
 use crate::apply::names::LinkReport;
 use crate::daemon::report;
 use crate::decide::Plan;
-use crate::ids::{DeviceId, LinkName, NodeKind};
+use crate::device::{Device, Reader};
+use crate::ids::{Action, DeviceId, LinkName, NodeKind};
 use crate::store::record::Record;
+use crate::uevent::Uevent;
 
 impl Engine {
+    /// Asks for a shared lock on the whole disk of an event: who changes partitions or file systems holds it alone. It is to
+    /// be kept until the event has been handled.
+    pub(in crate::daemon) fn lock_disk(&self, uevent: &Uevent) -> DiskLock {
+        if self.site.reach != Reach::Everything
+            || uevent.subsystem != "block"
+            || uevent.action == Action::Remove
+        {
+            return DiskLock::Nothing;
+        }
+        let path = match uevent.devtype() {
+            Some(devtype) if devtype == "partition" => uevent.devpath.parent(),
+            _ => Some(uevent.devpath.clone()),
+        };
+        let Some(path) = path.filter(|path| !disk::is_never_locked(path.last())) else {
+            return DiskLock::Nothing;
+        };
+        let is_own = path == uevent.devpath;
+        let disk = self.tree.get(&path);
+        let number = if is_own { uevent.devnum() } else { disk.as_ref().and_then(Device::devnum) };
+        let of_disk = || Reader::new(&self.tree).uevent(disk.as_ref()?).get("DEVNAME").map(BString::from);
+        let name = if is_own { uevent.devname().map(BString::from) } else { of_disk() };
+        match (name.and_then(|name| LinkName::new(&name).ok()), number) {
+            (Some(node), Some(number)) => disk::lock(&self.nodes, &node, number),
+            _ => DiskLock::Nothing,
+        }
+    }
+
     /// What is kept of a device after this plan. One that is not kept has no time either: it costs no file.
     pub(super) fn new_record(&self, id: &DeviceId, plan: &Plan, old: Option<&Record>) -> Record {
         let mut record = plan.record(old);
@@ -91,9 +123,10 @@ impl Engine {
         let Ok(link) = LinkName::new(name.as_bytes()) else { return };
         let farm = self.names.farm();
         let done = match node {
-            Some(node) => farm.place(&link, node, |_| true).map(|placed| match placed {
-                Placed::Refused(why) => tracing::warn!(LINK = %link, "link {link} can't be made: {why}"),
-                _ => {}
+            Some(node) => farm.place(&link, node, |_| true).map(|placed| {
+                if let Placed::Refused(why) = placed {
+                    tracing::warn!(LINK = %link, "link {link} can't be made: {why}");
+                }
             }),
             None => farm.remove(&link, |_| true).map(drop),
         };

@@ -9,19 +9,19 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::apply::deed::Deeds;
+use crate::apply::event::{self, Programs};
 use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
 use crate::daemon::{DaemonError, report};
-use crate::apply::deed::Deeds;
-use crate::apply::event::{self, Programs};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
 use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::decide::{
-    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner,
-    Surroundings, Unwriting, decide,
+    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner, Surroundings, Unwriting,
+    decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
@@ -124,8 +124,12 @@ impl Engine {
         };
         let farm = LinkFarm::open(&site.link_dir, &site.roots.dev).map_err(failed(&site.link_dir))?;
         let database = match site.reach {
-            Reach::Everything => Database::udev(&site.roots.run_udev()).map_err(failed(&site.roots.run_udev()))?,
-            Reach::LinkDir | Reach::Companion => Database::own(&site.run_dir).map_err(failed(&site.run_dir))?,
+            Reach::Everything => {
+                Database::udev(&site.roots.run_udev()).map_err(failed(&site.roots.run_udev()))?
+            }
+            Reach::LinkDir | Reach::Companion => {
+                Database::own(&site.run_dir).map_err(failed(&site.run_dir))?
+            }
         };
         let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
         Ok(Self {
@@ -157,6 +161,11 @@ impl Engine {
     /// Users and groups, for names in rules.
     pub fn accounts(&self) -> &dyn Accounts {
         &*self.accounts
+    }
+
+    /// The device directory.
+    pub(super) fn nodes(&self) -> &NodeDir {
+        &self.nodes
     }
 
     /// The names.
@@ -332,9 +341,11 @@ impl Engine {
         report::decided(&plan);
         let runs = !plan.run.is_empty() && runs(old);
         let removed = uevent.action == Action::Remove;
-        let record = if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
+        let record =
+            if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
-        let links = if removed { self.withdraw(&id, &plan) } else { self.establish(&id, old, &plan, &record, runs) };
+        let links =
+            if removed { self.withdraw(&id, &plan) } else { self.establish(&id, old, &plan, &record, runs) };
         if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
@@ -360,7 +371,11 @@ impl Engine {
             self.write_record(id, &with(record, RENAMING));
             event::interface(plan);
         }
-        if runs { self.carry_out(id, old, plan, &with(record, PROCESSING)) } else { self.carry_out(id, old, plan, record) }
+        if runs {
+            self.carry_out(id, old, plan, &with(record, PROCESSING))
+        } else {
+            self.carry_out(id, old, plan, record)
+        }
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
