@@ -305,6 +305,8 @@ pub enum Effect {
     DbPersist,
     /// How much is logged for the rest of the event, as syslog counts (0 to 7); `None` is as configured.
     LogLevel(Option<u8>),
+    /// What the event comes to is logged.
+    Dump(Dump),
     /// How white space and odd bytes in links are treated by the rest of this rule (udev).
     StringEscape(StringEscape),
     /// A unit that systemd starts when the device is there.
@@ -332,6 +334,15 @@ pub enum Effect {
 pub enum Access {
     /// The user of the seat's active session (udev's tag `uaccess`).
     ActiveUser,
+}
+
+/// A form in which an event is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dump {
+    /// For people.
+    Text,
+    /// One line of JSON.
+    Json,
 }
 
 /// udev's `OPTIONS="string_escape="`.

@@ -10,7 +10,7 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::compile::Skip;
 use super::ir::{
-    Access, Builtin, Command, Condition, ConstKey, Effect, Import, ListOp, Mode, Principal, Rule,
+    Access, Builtin, Command, Condition, ConstKey, Dump, Effect, Import, ListOp, Mode, Principal, Rule,
     StringEscape, Subject, Test,
 };
 use crate::device::Device;
@@ -415,6 +415,8 @@ pub fn describe_effect(effect: &Effect) -> String {
         Effect::Watch(yes) => format!("watch = {yes}"),
         Effect::DbPersist => "options = db_persist".into(),
         Effect::LogLevel(Some(level)) => format!("options = log_level={level}"),
+        Effect::Dump(Dump::Text) => "options = dump".into(),
+        Effect::Dump(Dump::Json) => "options = dump-json".into(),
         Effect::LogLevel(None) => "options = log_level=reset".into(),
         Effect::StringEscape(StringEscape::None) => "options = string_escape=none".into(),
         Effect::StringEscape(StringEscape::Replace) => "options = string_escape=replace".into(),

@@ -231,7 +231,7 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
     ("OPTIONS+=\"link_priority=2147483648\"", "bad-option@1:10", ""),
     ("OPTIONS+=\"log_level=loud\"", "bad-option@1:10", ""),
     ("OPTIONS+=\"last_rule\", SYMLINK+=\"a\"", "unknown-option@1:10", "SYMLINK+=\"a\""),
-    ("OPTIONS+=\"dump\", SYMLINK+=\"a\"", "unknown-option@1:10", "SYMLINK+=\"a\""),
+    ("OPTIONS+=\"dump\", OPTIONS+=\"dump-json\"", "", "OPTIONS+=\"dump\", OPTIONS+=\"dump-json\""),
     ("OPTIONS+=\"fast\"", "unknown-option@1:10", ""),
     ("OWNER=\"nobody-here\", SYMLINK+=\"a\"", "unknown-user@1:7", "SYMLINK+=\"a\""),
     ("GROUP=\"nobody-here\", MODE=\"0660\"", "unknown-group@1:7", "MODE=\"0660\""),

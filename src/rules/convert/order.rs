@@ -38,7 +38,7 @@ pub(super) fn toml_turn(step: &StepKind) -> u8 {
             Effect::WriteAttribute { .. } | Effect::WriteSysctl { .. } => 21,
             Effect::Access(_) => 22,
             Effect::Watch(_) => 23,
-            Effect::DbPersist | Effect::LogLevel(_) => 24,
+            Effect::DbPersist | Effect::LogLevel(_) | Effect::Dump(_) => 24,
             Effect::StaticNode { .. } => 25,
             Effect::RunBuiltin { .. } => 26,
             Effect::Run { .. } => 27,

@@ -218,7 +218,16 @@ impl<'e, H: Host> Evaluation<'e, H> {
                 self.out.persist = Some(from());
                 Ok(())
             }
-            Effect::LogLevel(_) => Err(Refusal::NotHere("`explain` shows what a log would")),
+            Effect::LogLevel(level) => {
+                self.out.log_level = *level;
+                Ok(())
+            }
+            Effect::Dump(form) => {
+                if !self.out.dump.contains(form) {
+                    self.out.dump.push(*form);
+                }
+                Ok(())
+            }
             Effect::StringEscape(escape) => {
                 self.escape = Some(*escape);
                 Ok(())

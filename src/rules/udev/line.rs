@@ -75,6 +75,17 @@ impl Cx<'_> {
         self.diagnostics.push(Diagnostic::warning(code, message, place).hint(hint));
     }
 
+    pub(super) fn note(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        at: &Range<usize>,
+        hint: &str,
+    ) {
+        let place = self.place(at);
+        self.diagnostics.push(Diagnostic::note(code, message, place).hint(hint));
+    }
+
     /// The value with its substitutions.
     pub(super) fn template(&mut self, token: &Token<'_>, limit: Limit) -> Template {
         self.template_at(&token.value, &token.inner, self.is_verbatim(token)).within(limit)
