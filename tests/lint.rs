@@ -147,10 +147,11 @@ const RULES: &[(&str, &str)] = &[
     (r#"KERNEL=="a",, MODE="0600""#, "style-comma@1:12"),
     ("KERNEL==\"a\" \\\n  MODE=\"0600\"", "style-comma@1:12"),
     ("KERNEL==\"a\", \\\n  # a, b, c\n  MODE=\"0600\"", ""),
-    ("KERNEL==\"a\",\\\n  MODE=\"0600\"", ""),
+    ("KERNEL==\"a\", \\\n  MODE=\"0600\"", ""),
     (r#"KERNEL=="a",   MODE="0600"  "#, ""),
     (r#"KERNEL=="a" , MODE="0600""#, "style-space@1:12"),
     (r#"KERNEL=="a",MODE="0600""#, "style-space@1:12"),
+    ("KERNEL==\"a\",\\\n  MODE=\"0600\"", "style-space@1:13"),
     (r#"ATTR{x} =="a", MODE= "0600""#, "style-space@1:8 style-space@1:21"),
     (r#"ATTR{x y}=="a b", MODE="0600""#, ""),
     // names of old

@@ -24,6 +24,7 @@ mod udev_rules {
     mod real;
     pub(crate) mod run;
     pub(crate) mod show;
+    mod verify;
 }
 
 use std::collections::BTreeSet;

@@ -231,7 +231,11 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
     ("OPTIONS+=\"link_priority=2147483648\"", "bad-option@1:10", ""),
     ("OPTIONS+=\"log_level=loud\"", "bad-option@1:10", ""),
     ("OPTIONS+=\"last_rule\", SYMLINK+=\"a\"", "unknown-option@1:10", "SYMLINK+=\"a\""),
-    ("OPTIONS+=\"dump\", OPTIONS+=\"dump-json\"", "", "OPTIONS+=\"dump\", OPTIONS+=\"dump-json\""),
+    (
+        "OPTIONS+=\"dump\", OPTIONS+=\"dump-json\", ENV{A}=\"1\"",
+        "",
+        "OPTIONS+=\"dump\", OPTIONS+=\"dump-json\", ENV{A}=\"1\"",
+    ),
     ("OPTIONS+=\"fast\"", "unknown-option@1:10", ""),
     ("OWNER=\"nobody-here\", SYMLINK+=\"a\"", "unknown-user@1:7", "SYMLINK+=\"a\""),
     ("GROUP=\"nobody-here\", MODE=\"0660\"", "unknown-group@1:7", "MODE=\"0660\""),
@@ -259,7 +263,7 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
     ("SYMLINK+=e\"a\\tb%q\"", "bad-template@1:12", "SYMLINK+=\"a\tb%q\""),
     ("ATTR{$nope}==\"1\", SYMLINK+=\"a\"", "bad-template@1:6", "ATTR{$nope}==\"1\", SYMLINK+=\"a\""),
     // a name in braces is a template only where it is compared
-    ("ATTR{$nope}=\"1\"", "", "ATTR{$nope}=\"1\""),
+    ("ATTR{$nope}=\"1\"", "bad-template@1:6", "ATTR{$nope}=\"1\""),
     ("SYMLINK:=\"a\", SYMLINK+=\"b\", ENV{A}=\"1\"", "after-final@1:15", "ENV{A}=\"1\", SYMLINK:=\"a\""),
     ("RUN:=\"a\", RUN{builtin}+=\"path_id\"", "", "RUN{builtin}+=\"path_id\", RUN:=\"a\""),
     ("RUN{builtin}:=\"path_id\", RUN+=\"a\"", "after-final@1:26", "RUN{builtin}:=\"path_id\""),

@@ -103,11 +103,15 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
         Key::Name => Effect::Name(name(cx, token)?),
         Key::Env => property(cx, token, attribute, operator)?,
         Key::Tag => tag(cx, token, op),
-        // The name is no template here, as it is where it is compared.
-        Key::Attr => Effect::WriteAttribute {
-            name: Template::literal(attribute).within(Limit::Value),
-            value: cx.template(token, Limit::Value),
-        },
+        Key::Attr => {
+            let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
+            // The name is no template here, as it is where it is compared; what looks like a broken one is odd anyway.
+            let _compared = cx.name_template(attribute, &span, Limit::Value);
+            Effect::WriteAttribute {
+                name: Template::literal(attribute).within(Limit::Value),
+                value: cx.template(token, Limit::Value),
+            }
+        }
         Key::Sysctl => {
             let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
             Effect::WriteSysctl {
