@@ -242,7 +242,7 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
     ("OWNER=\"65535\", MODE=\"0660\"", "unknown-user@1:7", "MODE=\"0660\""),
     ("MODE=\"rw\", SYMLINK+=\"a\"", "bad-mode@1:6", "MODE=\"rw\", SYMLINK+=\"a\""),
     ("MODE=\"10000\"", "bad-mode@1:6", "MODE=\"10000\""),
-    ("TAG+=\"a b\", TAG=\"\"", "bad-tag@1:6", "TAG+=\"a b\", TAG=\"\""),
+    ("TAG+=\"a b\", TAG=\"\"", "bad-tag@1:6 empty-value@1:17", "TAG+=\"a b\", TAG=\"\""),
     ("SECLABEL{apparmor}=\"a\"", "unknown-module@1:10", "SECLABEL{apparmor}=\"a\""),
     (
         "SUBSYSTEM==\"bus\", SYMLINK+=\"a\"",

@@ -233,6 +233,10 @@ fn one(cx: &mut Cx<'_>, token: &Token<'_>, parts: &mut Parts) -> Result<(), Lost
         let message = format!("`i\"…\"` where `{}` compares nothing", info.name);
         return Err(cx.lost(codes::BAD_PREFIX, message, &token.value_span, "leave out the `i`"));
     }
+    if token.value.is_empty() && needs_value(token, info.key) {
+        let message = format!("`{}` with an empty value", info.name);
+        cx.warn(codes::EMPTY_VALUE, message, &token.value_span, "write a value, or take it out");
+    }
     match info.key {
         Key::Goto | Key::Label => {
             jump(cx, token, info.key, parts);
@@ -240,6 +244,17 @@ fn one(cx: &mut Cx<'_>, token: &Token<'_>, parts: &mut Parts) -> Result<(), Lost
         }
         key if operator.is_match() => asks::token(cx, token, key, operator, parts),
         key => action::token(cx, token, key, operator, parts),
+    }
+}
+
+/// Keys that do nothing sensible with an empty value; others say it in their own words.
+fn needs_value(token: &Token<'_>, key: Key) -> bool {
+    let builtin = token.attribute.as_ref().is_some_and(|(name, _)| *name == "builtin");
+    match key {
+        Key::Test | Key::Program | Key::Seclabel => true,
+        Key::Import | Key::Run => !builtin,
+        Key::Tag => token.operator.0 == Operator::Assign,
+        _ => false,
     }
 }
 

@@ -107,12 +107,17 @@ impl<'a> Lines<'a> {
             if text.starts_with(b"#") {
                 continue;
             }
-            let (text, goes_on) = match text.strip_suffix(b"\\") {
+            let (text, mut goes_on) = match text.strip_suffix(b"\\") {
                 Some(front) => (front, true),
                 None => (text, false),
             };
             let mut line = joined.take().unwrap_or_default();
             line.push(text, range.start + skipped, start, whole.len());
+            // Two backslashes before an empty line: the first of them is at the end now.
+            if !goes_on && text.is_empty() && line.text.last() == Some(&b'\\') {
+                line.text.pop();
+                goes_on = true;
+            }
             if goes_on {
                 joined = Some(line);
             } else if !line.text.is_empty() || line.problem.is_some() {
@@ -204,6 +209,8 @@ mod tests {
             ("a \\\n  # comment \\\nb", &["1:1 a b"]),
             ("a\\\n\nb", &["1:1 a", "3:1 b"]),
             ("a\\\n \t \nb", &["1:1 a", "3:1 b"]),
+            ("a\\\\\n\nb", &["1:1 ab"]),
+            ("a\\\\\nb", &["1:1 a\\\\b"]),
             ("a\\", &["1:1 a Unfinished"]),
             ("a\\\n# comment\n", &["1:1 a Unfinished"]),
             ("a\\ \nb", &["1:1 a\\\\ ", "2:1 b"]),
