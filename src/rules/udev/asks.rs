@@ -81,6 +81,9 @@ fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost
 
 fn parent_path(cx: &mut Cx<'_>, token: &Token<'_>) {
     let Some((name, at)) = &token.attribute else { return };
+    if !name.contains(&b'/') {
+        return;
+    }
     let message = if name.starts_with(b"device/") {
         "`device/` leads to another device, and to another one in newer kernels"
     } else if name.contains_str("../") {

@@ -98,9 +98,18 @@ impl<'a> Lines<'a> {
 
     /// All rules of the file, those that are too long or unfinished as well. Empty lines and comments are none.
     pub fn all(&self) -> Vec<Line> {
-        let mut out = Vec::new();
+        self.iter().collect()
+    }
+
+    /// The same, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = Line> {
+        let mut physical = self.physical();
+        std::iter::from_fn(move || self.next(&mut physical))
+    }
+
+    fn next(&self, physical: &mut impl Iterator<Item = (Start, Range<usize>)>) -> Option<Line> {
         let mut joined: Option<Line> = None;
-        for (start, range) in self.physical() {
+        for (start, range) in physical {
             let whole = self.bytes.get(range.clone()).unwrap_or_default();
             let skipped = whole.iter().take_while(|b| is_space(**b)).count();
             let text = whole.get(skipped..).unwrap_or_default();
@@ -121,11 +130,10 @@ impl<'a> Lines<'a> {
             if goes_on {
                 joined = Some(line);
             } else if !line.text.is_empty() || line.problem.is_some() {
-                out.push(line);
+                return Some(line);
             }
         }
-        out.extend(joined.map(|line| Line { problem: Some(LineProblem::Unfinished), ..line }));
-        out
+        joined.map(|line| Line { problem: Some(LineProblem::Unfinished), ..line })
     }
 
     /// The physical lines without their ends: LF, CR, NUL, or different ones of these in a row.
