@@ -358,8 +358,9 @@ fn what_the_host_knows() {
     fs::write(bench.roots.proc.join("cmdline"), "ro gps=yes\n").unwrap();
     let facts = bench.roots.etc.join("facts");
     fs::write(&facts, "F=1\n").unwrap();
-    let builtin =
-        |name: &str| import(Import::Builtin(Builtin { name: name.into(), arguments: Command::Argv(vec![]) }));
+    let builtin = |name: &str| {
+        import(Import::Builtin(Box::new(Builtin { name: name.into(), arguments: Command::Argv(vec![]) })))
+    };
     let interface = format!("{USB}/1-2:1.0");
     let dialout = crate::rules::ir::Principal::Template(template("dialout$env{X}"));
     let yes = vec![

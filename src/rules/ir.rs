@@ -139,16 +139,20 @@ pub enum Test {
     /// Is there (and, for programs and imports: succeeds), or is not.
     Exists(bool),
     /// Is a decimal number (or hexadecimal with `0x`) within the bounds, both included.
-    Range {
-        /// Lowest value.
-        min: Option<i128>,
-        /// Highest value.
-        max: Option<i128>,
-    },
+    Range(Box<Bounds>),
     /// A file that has any of these mode bits.
     Mode(u32),
     /// No file, or one that has none of these mode bits.
     NoMode(u32),
+}
+
+/// The bounds of a range; what is not there is not bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bounds {
+    /// Lowest value.
+    pub min: Option<i128>,
+    /// Highest value.
+    pub max: Option<i128>,
 }
 
 /// Where properties are taken from.
@@ -157,7 +161,7 @@ pub enum Import {
     /// `KEY=VALUE` lines of a program's output.
     Program(Command),
     /// A builtin, run in the daemon.
-    Builtin(Builtin),
+    Builtin(Box<Builtin>),
     /// `KEY=VALUE` lines of a file.
     File(Template),
     /// One property of the device's last record.

@@ -115,6 +115,12 @@ impl Pattern {
         self.case
     }
 
+    /// The one value that it stands for, if it is plain and without alternatives.
+    pub fn literal(&self) -> Option<&BStr> {
+        let one = self.any_of == AnyOf::Whole(Kind::Literal) && self.case == Case::Sensitive;
+        one.then(|| self.text.as_bstr())
+    }
+
     /// The alternatives as plain values if none of them has a glob character; what an index can hash.
     pub fn literals(&self) -> Option<Vec<&BStr>> {
         self.any_of()

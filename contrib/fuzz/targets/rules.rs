@@ -91,7 +91,9 @@ fn condition(condition: &Condition) {
     }
     match &condition.test {
         Test::Is(text) | Test::IsNot(text) => pattern(text),
-        Test::Range { min: Some(min), max: Some(max) } => assert!(min <= max, "{min} to {max}"),
+        Test::Range(bounds) => {
+            assert!(bounds.min.zip(bounds.max).is_none_or(|(min, max)| min <= max), "{bounds:?}")
+        }
         _ => {}
     }
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use bstr::BString;
 
 use crate::diag::Place;
-use crate::rules::ir::{
-    Builtin, Command, Effect, Import, Mode, Principal, Step, StepKind, StringEscape, Subject,
-};
+use crate::rules::ir::{Command, Effect, Import, Mode, Principal, Step, StepKind, StringEscape, Subject};
 use crate::rules::template::{Part, Template, Var};
 use crate::rules::udev::Unsayable;
 
@@ -174,7 +172,7 @@ fn of_subject(subject: &Subject) -> Vec<&Template> {
         Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => vec![name],
         Subject::Program(command) => of_command(command),
         Subject::Import(Import::Program(command)) => of_command(command),
-        Subject::Import(Import::Builtin(Builtin { arguments, .. })) => of_command(arguments),
+        Subject::Import(Import::Builtin(builtin)) => of_command(&builtin.arguments),
         Subject::Import(
             Import::File(name) | Import::Db(name) | Import::CommandLine(name) | Import::ParentNamed(name),
         ) => vec![name],

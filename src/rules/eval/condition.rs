@@ -328,10 +328,10 @@ pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool 
             };
             there == *wanted
         }
-        Test::Range { min, max } => match value {
-            Value::One(text) => {
-                number(text).is_some_and(|n| min.is_none_or(|min| min <= n) && max.is_none_or(|max| n <= max))
-            }
+        Test::Range(bounds) => match value {
+            Value::One(text) => number(text).is_some_and(|n| {
+                bounds.min.is_none_or(|min| min <= n) && bounds.max.is_none_or(|max| n <= max)
+            }),
             _ => false,
         },
         Test::Mode(mask) => matches!(value, Value::Mode(mode) if mode & mask != 0),
@@ -406,7 +406,7 @@ mod tests {
         let many = |t: &[&'static str]| Value::Many(t.iter().map(|t| Cow::Borrowed(BStr::new(*t))).collect());
         let is = |t: &str| Test::Is(pattern(t));
         let not = |t: &str| Test::IsNot(pattern(t));
-        let range = |min, max| Test::Range { min, max };
+        let range = |min, max| Test::Range(Box::new(crate::rules::ir::Bounds { min, max }));
         let cases = vec![
             (Subject::Kernel, is("sd*"), text("sda"), true),
             (Subject::Kernel, not("sd*"), text("sda"), false),

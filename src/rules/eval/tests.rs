@@ -13,7 +13,7 @@ use super::{Job, evaluate};
 use crate::ids::Action;
 use crate::rules::compile::Skip;
 use crate::rules::ir::{
-    Access, Builtin, Command, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
+    Access, Bounds, Builtin, Command, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
 };
 use crate::rules::template::Limit;
 use crate::rules::trace::{Applied, Observer, On, Seen, StepTrace, Trace, Unobserved};
@@ -34,7 +34,7 @@ fn held(condition: StepKind) -> Vec<Vec<StepKind>> {
 
 #[test]
 fn every_condition() {
-    let range = |min, max| Test::Range { min, max };
+    let range = |min, max| Test::Range(Box::new(Bounds { min, max }));
     let yes = vec![
         is("kernel", "ttyUSB[0-9]"),
         is_not("kernel", "sd*"),
@@ -313,8 +313,9 @@ fn properties_and_tags() {
 
 #[test]
 fn imports() {
-    let builtin =
-        |name: &str| Import::Builtin(Builtin { name: name.into(), arguments: Command::Argv(vec![]) });
+    let builtin = |name: &str| {
+        Import::Builtin(Box::new(Builtin { name: name.into(), arguments: Command::Argv(vec![]) }))
+    };
     let lines = crate::rules::ir::Command::Argv(vec![template("/bin/lines")]);
     let then = |what: Import| vec![vec![import(what), link("x")]];
     check(vec![

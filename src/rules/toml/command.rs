@@ -82,7 +82,7 @@ fn import(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Import, Reported> {
     };
     Ok(match source.key {
         "program" => Import::Program(argv(cx, source.value, Index::NotYet)?.0),
-        "builtin" => Import::Builtin(builtin(cx, source.value, Index::NotYet)?.0),
+        "builtin" => Import::Builtin(Box::new(builtin(cx, source.value, Index::NotYet)?.0)),
         "file" => Import::File(filled(cx, source.value)?),
         "db" => Import::Db(filled(cx, source.value)?),
         "cmdline" => Import::CommandLine(filled(cx, source.value)?),

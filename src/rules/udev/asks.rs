@@ -137,10 +137,10 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
     let first = token.value.fields().next().unwrap_or_default();
     Ok(match name(token).as_bytes() {
         b"program" if keys::BUILTINS.iter().any(|known| known.as_bytes() == first) => {
-            Import::Builtin(builtin(cx, token)?)
+            Import::Builtin(Box::new(builtin(cx, token)?))
         }
         b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line))),
-        b"builtin" => Import::Builtin(builtin(cx, token)?),
+        b"builtin" => Import::Builtin(Box::new(builtin(cx, token)?)),
         b"file" => Import::File(cx.template(token, Limit::Path)),
         b"db" => Import::Db(cx.template(token, Limit::Path)),
         b"cmdline" => Import::CommandLine(cx.template(token, Limit::Path)),

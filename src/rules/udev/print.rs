@@ -256,7 +256,7 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
             return token(key, attribute, "==", b"", Case::Sensitive);
         }
         Test::Exists(false) => return Err("that there is none".into()),
-        Test::Range { .. } => return Err("a range of numbers".into()),
+        Test::Range(_) => return Err("a range of numbers".into()),
         Test::Mode(_) | Test::NoMode(_) => return Err("a mode of something that is no file".into()),
     };
     let three = key == "SUBSYSTEM" && matches!(pattern.text().as_bytes(), b"subsystem" | b"bus" | b"class");
