@@ -302,7 +302,7 @@ fn a_dry_run_writes_and_runs_nothing_but_sees_what_it_would_write() {
         compile(vec![
             vec![write_attr("power/control", "on"), write_attr("q/*/x", "2")],
             vec![is("attr.power/control", "on"), is("attr.q/one/x", "2"), link("seen")],
-            vec![act(Effect::WriteSysctl { name: template("kernel.x"), value: template("5") })],
+            vec![act(Effect::WriteSysctl { name: template("kernel.x").into(), value: template("5") })],
             vec![is("sysctl.kernel/x", "5"), link("sysctl")],
             vec![act(Effect::Index { pool: "p".into(), by: template("%k") }), link("n$index")],
             vec![program("helper --x", true), link("ran")],

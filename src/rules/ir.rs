@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
+use super::prepared::{Prepared, SysctlPath, Words};
 use super::template::Template;
 use crate::diag::{Place, SourceFile};
 use crate::ids::Tag;
@@ -105,7 +106,7 @@ pub enum Subject {
     /// A property, absent is empty.
     Property(BString),
     /// A value below `/proc/sys`.
-    Sysctl(Template),
+    Sysctl(Prepared<SysctlPath>),
     /// A constant of the system.
     Const(ConstKey),
     /// A file: tested with [`Test::Exists`] or [`Test::Mode`].
@@ -189,7 +190,7 @@ pub enum Command {
     /// An argument vector, each argument expanded by itself (TOML).
     Argv(Vec<Template>),
     /// One line, expanded and then split at white space with quotes (udev).
-    Line(Template),
+    Line(Prepared<Words>),
 }
 
 /// How a list is changed.
@@ -276,7 +277,7 @@ pub enum Effect {
     /// A value written below `/proc/sys`.
     WriteSysctl {
         /// The name, with `.` or `/`.
-        name: Template,
+        name: Prepared<SysctlPath>,
         /// What is written.
         value: Template,
     },

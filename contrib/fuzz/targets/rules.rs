@@ -80,7 +80,8 @@ fn step(step: &Step, source: &SourceFile) {
 
 fn condition(condition: &Condition) {
     match &condition.subject {
-        Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => template(name),
+        Subject::Attribute(name) | Subject::File(name) => template(name),
+        Subject::Sysctl(name) => template(name),
         Subject::Program(program) => command(program),
         Subject::Import(Import::Program(program)) => command(program),
         Subject::Import(Import::Builtin(builtin)) => command(&builtin.arguments),
@@ -111,7 +112,11 @@ fn effect(effect: &Effect) {
         | Effect::Start(text)
         | Effect::SecurityLabel { label: text, .. } => template(text),
         Effect::Mode(Mode::Bits(bits)) => assert!(*bits <= 0o7777, "{bits:o}"),
-        Effect::WriteAttribute { name, value } | Effect::WriteSysctl { name, value } => {
+        Effect::WriteAttribute { name, value } => {
+            template(name);
+            template(value);
+        }
+        Effect::WriteSysctl { name, value } => {
             template(name);
             template(value);
         }

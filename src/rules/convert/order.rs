@@ -169,7 +169,8 @@ fn templates(step: &StepKind) -> Vec<&Template> {
 
 fn of_subject(subject: &Subject) -> Vec<&Template> {
     match subject {
-        Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => vec![name],
+        Subject::Attribute(name) | Subject::File(name) => vec![name],
+        Subject::Sysctl(name) => vec![name],
         Subject::Program(command) => of_command(command),
         Subject::Import(Import::Program(command)) => of_command(command),
         Subject::Import(Import::Builtin(builtin)) => of_command(&builtin.arguments),
@@ -199,7 +200,8 @@ fn of_effect(effect: &Effect) -> Vec<&Template> {
         | Effect::Index { by: one, .. }
         | Effect::Start(one)
         | Effect::SecurityLabel { label: one, .. } => vec![one],
-        Effect::WriteAttribute { name, value } | Effect::WriteSysctl { name, value } => vec![name, value],
+        Effect::WriteAttribute { name, value } => vec![name, value],
+        Effect::WriteSysctl { name, value } => vec![name, value],
         Effect::Run { command, .. } => of_command(command),
         Effect::RunBuiltin { builtin, .. } => of_command(&builtin.arguments),
         _ => Vec::new(),
@@ -225,7 +227,8 @@ fn map_subject<E>(
     change: &mut impl FnMut(&mut Template) -> Result<(), E>,
 ) -> Result<(), E> {
     match subject {
-        Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => change(name),
+        Subject::Attribute(name) | Subject::File(name) => change(name),
+        Subject::Sysctl(name) => name.change(change),
         Subject::Program(command) | Subject::Import(Import::Program(command)) => map_command(command, change),
         Subject::Import(Import::Builtin(builtin)) => map_command(&mut builtin.arguments, change),
         Subject::Import(
@@ -241,7 +244,7 @@ fn map_command<E>(
 ) -> Result<(), E> {
     match command {
         Command::Argv(words) => words.iter_mut().try_for_each(change),
-        Command::Line(line) => change(line),
+        Command::Line(line) => line.change(change),
     }
 }
 
@@ -260,8 +263,12 @@ fn map_effect<E>(
         | Effect::Index { by: one, .. }
         | Effect::Start(one)
         | Effect::SecurityLabel { label: one, .. } => change(one),
-        Effect::WriteAttribute { name, value } | Effect::WriteSysctl { name, value } => {
+        Effect::WriteAttribute { name, value } => {
             change(name)?;
+            change(value)
+        }
+        Effect::WriteSysctl { name, value } => {
+            name.change(&mut *change)?;
             change(value)
         }
         Effect::Run { command, .. } => map_command(command, change),

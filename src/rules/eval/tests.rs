@@ -428,7 +428,7 @@ fn jobs() {
 #[test]
 fn writes() {
     let machine = Machine::new();
-    let sysctl = act(Effect::WriteSysctl { name: template("net.ipv4.x"), value: template("1") });
+    let sysctl = act(Effect::WriteSysctl { name: template("net.ipv4.x").into(), value: template("1") });
     let rules = compile(vec![
         vec![
             write_attr("power/control", "%k"),
@@ -527,7 +527,7 @@ fn the_table_of_codes_is_whole() {
         (TTY, act(Effect::Mode(Mode::Template(template("%k"))))),
         (TTY, act(Effect::Start(template("")))),
         (TTY, run(ListOp::Add, &[""])),
-        (TTY, act(Effect::WriteSysctl { name: template("x"), value: template("1") })),
+        (TTY, act(Effect::WriteSysctl { name: template("x").into(), value: template("1") })),
         (TTY, import(Import::File(template("/etc/secret")))),
     ];
     let seen: Vec<&str> = refused

@@ -224,7 +224,8 @@ pub(super) fn uses(rule: &Reached<'_>, key: &BStr) -> bool {
         StepKind::When(Condition { subject, .. }) => match subject {
             Subject::Property(name) => name == key,
             Subject::Program(command) | Subject::Import(Import::Program(command)) => in_command(command),
-            Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => in_template(name),
+            Subject::Attribute(name) | Subject::File(name) => in_template(name),
+            Subject::Sysctl(name) => in_template(name),
             Subject::Import(Import::Builtin(builtin)) => in_command(&builtin.arguments),
             Subject::Import(Import::File(name)) => in_template(name),
             _ => false,

@@ -155,7 +155,7 @@ fn subject(cx: &mut Cx<'_>, group: &str, entry: &Entry<'_, '_>) -> Result<Subjec
     }
     Ok(match group {
         "attr" => Subject::Attribute(cx.key_template(entry)?),
-        "sysctl" => Subject::Sysctl(cx.key_template(entry)?),
+        "sysctl" => Subject::Sysctl(cx.key_template(entry)?.into()),
         "const" => Subject::Const(match entry.key {
             "arch" => ConstKey::Arch,
             "virt" => ConstKey::Virt,

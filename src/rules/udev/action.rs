@@ -115,7 +115,7 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
         Key::Sysctl => {
             let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
             Effect::WriteSysctl {
-                name: cx.name_template(attribute, &span, Limit::Path),
+                name: cx.name_template(attribute, &span, Limit::Path).into(),
                 value: cx.template(token, Limit::Value),
             }
         }
@@ -124,7 +124,7 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
         Key::Mode => Effect::Mode(mode(cx, token)),
         Key::Seclabel => label(cx, token, op),
         Key::Run if attribute == "builtin" => Effect::RunBuiltin { op, builtin: asks::builtin(cx, token)? },
-        Key::Run => Effect::Run { op, command: Command::Line(cx.template(token, Limit::Line)) },
+        Key::Run => Effect::Run { op, command: Command::Line(cx.template(token, Limit::Line).into()) },
         // The table gives the others no operator that sets.
         _ => return Err(cx.lost(codes::BAD_OPERATOR, "this key sets nothing", &token.span, "")),
     }))
