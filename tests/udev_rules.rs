@@ -157,7 +157,8 @@ fn names_are_looked_up_when_the_configuration_says() {
         });
         let mut found: Vec<String> = effects.collect();
         let mut wanted: Vec<&str> = accounts.split("; ").collect();
-        (found.sort(), wanted.sort_unstable());
+        found.sort();
+        wanted.sort_unstable();
         assert_eq!(found, wanted, "{when:?}");
     }
 }
