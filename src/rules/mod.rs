@@ -8,6 +8,7 @@ pub mod ir;
 pub mod lint;
 pub mod load;
 pub mod static_nodes;
+pub mod prepared;
 pub mod template;
 pub mod toml;
 pub mod trace;

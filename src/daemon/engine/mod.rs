@@ -19,12 +19,14 @@ use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
 use crate::apply::node::NodeDir;
 use crate::builtin;
+use crate::config::ResolveNames;
 use crate::decide::{
     DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner, Surroundings, Unwriting,
     decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
+use crate::log;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
@@ -70,6 +72,8 @@ pub struct Site {
     pub state_dir: PathBuf,
     /// What may be changed.
     pub reach: Reach,
+    /// When the names of users and groups in rules are looked up.
+    pub resolve_names: ResolveNames,
     /// The longest time that the programs of one event have together.
     pub event_timeout: Duration,
     /// The longest time that one program has.
@@ -134,7 +138,7 @@ impl Engine {
         let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
         Ok(Self {
             nodes,
-            accounts: accounts_of(&site.roots),
+            accounts: accounts_of(&site.roots, site.resolve_names),
             tree: Tree::new(Source::Live(site.roots.sys.clone())),
             names: Names::new(farm),
             database,
@@ -338,6 +342,8 @@ impl Engine {
         if !wanted() {
             return None;
         }
+        // To the end of the event.
+        let _louder = plan.log_level.map(log::here);
         report::decided(&plan);
         let runs = !plan.run.is_empty() && runs(old);
         let removed = uevent.action == Action::Remove;
