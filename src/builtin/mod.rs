@@ -6,6 +6,7 @@
 
 mod deed;
 mod look;
+mod net_id;
 mod path_id;
 mod shared;
 mod usb_id;
@@ -78,6 +79,9 @@ pub enum BuiltinError {
     /// It could not find out; the text says what it tried and what came of it.
     #[error("{0}")]
     Failed(String),
+    /// The device is none that packets go through.
+    #[error("the device is no network interface")]
+    NotAnInterface,
     /// No bus on the way up gives the device a place that stays the same.
     #[error("no bus above the device gives it a place that stays the same")]
     NoStablePath,
@@ -99,6 +103,12 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "net_id",
+        about: "names that a network interface could keep: ID_NET_NAME_ONBOARD, _SLOT, _PATH, _MAC",
+        once: false,
+        run: net_id::run,
+    },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
@@ -113,7 +123,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["path_id", "usb_id"];
+pub const NAMES: &[&str] = &["net_id", "path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {
