@@ -6,6 +6,8 @@
 
 mod deed;
 mod look;
+mod net;
+mod net_driver;
 mod net_id;
 mod path_id;
 mod shared;
@@ -82,6 +84,9 @@ pub enum BuiltinError {
     /// The device is none that packets go through.
     #[error("the device is no network interface")]
     NotAnInterface,
+    /// The answer is the running kernel's, and the device is not there: it was recorded, or has gone.
+    #[error("only the running kernel knows, and the device is not there")]
+    NotLive,
     /// No bus on the way up gives the device a place that stays the same.
     #[error("no bus above the device gives it a place that stays the same")]
     NoStablePath,
@@ -103,6 +108,12 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "net_driver",
+        about: "the driver of a network interface: ID_NET_DRIVER",
+        once: true,
+        run: net_driver::run,
+    },
+    Builtin {
         name: "net_id",
         about: "names that a network interface could keep: ID_NET_NAME_ONBOARD, _SLOT, _PATH, _MAC",
         once: false,
@@ -123,7 +134,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["net_id", "path_id", "usb_id"];
+pub const NAMES: &[&str] = &["net_driver", "net_id", "path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

@@ -1,6 +1,8 @@
 //! Owns system calls as safe functions, `nix` first and `libc` for its gaps. The only room with `unsafe`.
 #![allow(unsafe_code)]
 
+pub mod ethtool;
 pub mod fs;
 pub mod netlink;
 pub mod process;
+pub mod rtnetlink;
