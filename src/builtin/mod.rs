@@ -5,10 +5,12 @@
 //! and `apply` carries those out.
 
 mod deed;
+pub mod interface;
 mod look;
 mod net;
 mod net_driver;
 mod net_id;
+mod net_setup_link;
 mod path_id;
 mod shared;
 mod usb_id;
@@ -120,6 +122,12 @@ pub static BUILTINS: &[Builtin] = &[
         run: net_id::run,
     },
     Builtin {
+        name: "net_setup_link",
+        about: "the settings of a network interface by its .link file: ID_NET_NAME, ID_NET_LINK_FILE, and a deed",
+        once: false,
+        run: net_setup_link::run,
+    },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
@@ -134,7 +142,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["net_driver", "net_id", "path_id", "usb_id"];
+pub const NAMES: &[&str] = &["net_driver", "net_id", "net_setup_link", "path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

@@ -14,6 +14,7 @@ use crate::apply::event::{self, Programs};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
+use crate::apply::netif::exchange::Exchange;
 use crate::apply::node::NodeDir;
 use crate::apply::sysfs::ValueTree;
 use crate::builtin;
@@ -98,6 +99,8 @@ pub struct Engine {
     programs: Programs,
     shared: builtin::Shared,
     deeds: Deeds,
+    /// Interfaces that wait for names.
+    interface_names: Exchange,
     memory: Memory,
     origins: Origins,
 }
@@ -122,6 +125,7 @@ impl Engine {
             programs: Programs::new(&site.roots, site.program_timeout),
             shared: builtin::Shared::new(&site.roots),
             deeds: Deeds::new(&site.roots),
+            interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
             site,
@@ -318,7 +322,7 @@ impl Engine {
             self.withdraw(&id, &plan)
         } else {
             if self.site.reach == Reach::Everything {
-                event::interface(&plan);
+                event::interface(&self.interface_names, &plan);
             }
             let mut record = self.new_record(&plan, old);
             if runs {

@@ -210,9 +210,7 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn command_line(&self, key: &[u8]) -> Option<BString> {
-        let text = self
-            .kernel_command_line
-            .get_or_init(|| machine::kernel_command_line(self.around.roots));
+        let text = self.kernel_command_line.get_or_init(|| machine::kernel_command_line(self.around.roots));
         machine::command_line(text, key)
     }
 

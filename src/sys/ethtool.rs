@@ -127,7 +127,8 @@ impl Ethtool {
     /// Asks for the interface `name`. Error: `ENODEV` for a name that no interface can have.
     pub fn open(name: &[u8]) -> Result<Self, Errno> {
         let mut room = [0; NAME_SIZE];
-        let place = room.get_mut(..name.len()).filter(|place| place.len() < NAME_SIZE).ok_or(Errno::ENODEV)?;
+        let place =
+            room.get_mut(..name.len()).filter(|place| place.len() < NAME_SIZE).ok_or(Errno::ENODEV)?;
         place.copy_from_slice(name);
         let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
             // a machine without IPv4

@@ -5,4 +5,5 @@ pub mod ethtool;
 pub mod fs;
 pub mod netlink;
 pub mod process;
+pub mod random;
 pub mod rtnetlink;

@@ -154,13 +154,21 @@ impl Route {
     }
 
     /// Gives an interface more names. All or none of them.
-    pub fn add_names<'n>(&self, index: IfIndex, names: impl IntoIterator<Item = &'n [u8]>) -> Result<(), Errno> {
+    pub fn add_names<'n>(
+        &self,
+        index: IfIndex,
+        names: impl IntoIterator<Item = &'n [u8]>,
+    ) -> Result<(), Errno> {
         let flags = libc::NLM_F_ACK | libc::NLM_F_EXCL | libc::NLM_F_CREATE | libc::NLM_F_APPEND;
         self.ask(&message(NEW_PROPERTY, flags, index, &name_list(names))).map(drop)
     }
 
     /// Takes names from an interface.
-    pub fn drop_names<'n>(&self, index: IfIndex, names: impl IntoIterator<Item = &'n [u8]>) -> Result<(), Errno> {
+    pub fn drop_names<'n>(
+        &self,
+        index: IfIndex,
+        names: impl IntoIterator<Item = &'n [u8]>,
+    ) -> Result<(), Errno> {
         self.ask(&message(DELETE_PROPERTY, libc::NLM_F_ACK, index, &name_list(names))).map(drop)
     }
 
@@ -213,7 +221,8 @@ fn parse_link(answer: &[u8]) -> Option<Link> {
     if kind != libc::RTM_NEWLINK {
         return None;
     }
-    let word = |at: usize| Some(u32::from_ne_bytes(answer.get(HEADER + at..HEADER + at + 4)?.try_into().ok()?));
+    let word =
+        |at: usize| Some(u32::from_ne_bytes(answer.get(HEADER + at..HEADER + at + 4)?.try_into().ok()?));
     let hardware = u16::from_ne_bytes(answer.get(HEADER + 2..HEADER + 4)?.try_into().ok()?);
     let mut link = Link { hardware, flags: word(8)?, ..Link::default() };
     let text = |value: &[u8]| BString::from(value.strip_suffix(b"\0").unwrap_or(value));
@@ -223,7 +232,8 @@ fn parse_link(answer: &[u8]) -> Option<Link> {
             attribute::ADDRESS => link.address = value.into(),
             attribute::PERMANENT_ADDRESS => link.permanent_address = value.into(),
             attribute::INFO => {
-                link.kind = attributes(value).find(|(kind, _)| *kind == attribute::INFO_KIND).map(|(_, v)| text(v));
+                link.kind =
+                    attributes(value).find(|(kind, _)| *kind == attribute::INFO_KIND).map(|(_, v)| text(v));
             }
             attribute::PROPERTIES => {
                 let names = attributes(value).filter(|(kind, _)| *kind == attribute::ALTERNATIVE_NAME);

@@ -31,7 +31,9 @@ impl Names<'_, '_> {
 
     /// The ports behind the controller, `u1u4`, with configuration and interface where they are not the usual.
     pub(super) fn usb(&mut self) {
-        let Some(interface) = self.context.ancestor(self.context.device, "usb", "usb_interface") else { return };
+        let Some(interface) = self.context.ancestor(self.context.device, "usb", "usb_interface") else {
+            return;
+        };
         let Some(suffix) = usb_suffix(&interface.sysname()) else { return };
         match interface.chain().skip(1).find(|device| in_subsystem(device, "pci")) {
             Some(controller) => self.pci_place(&controller, &suffix),
@@ -87,7 +89,8 @@ impl Names<'_, '_> {
     /// The number and port of a simulated device, `i10np1`.
     pub(super) fn simulated(&mut self) {
         let device = self.context.device;
-        let Some(simulated) = self.above_in("netdevsim").filter(|_| self.scheme.has(Feature::Simulated)) else {
+        let Some(simulated) = self.above_in("netdevsim").filter(|_| self.scheme.has(Feature::Simulated))
+        else {
             return;
         };
         let address = number(sysnum(&simulated.sysname()));

@@ -98,7 +98,9 @@ impl Names<'_, '_> {
     fn is_allowed(&self, attribute: &[u8]) -> bool {
         let key = [b"ID_NET_NAME_ALLOW_", attribute.to_ascii_uppercase().as_slice()].concat();
         let said = [key.as_slice(), b"ID_NET_NAME_ALLOW"];
-        said.iter().find_map(|key| self.context.properties.get(key)).is_none_or(|value| boolean(value) == Some(true))
+        said.iter()
+            .find_map(|key| self.context.properties.get(key))
+            .is_none_or(|value| boolean(value) == Some(true))
     }
 
     fn number(&self, device: &Device, name: &str) -> Option<u32> {
@@ -107,7 +109,8 @@ impl Names<'_, '_> {
 
     /// Attributes that are text are used only when they are.
     fn text(&self, device: &Device, name: &str) -> Option<BString> {
-        self.attribute(device, name).filter(|text| text.to_str().is_ok_and(|text| !text.chars().any(is_control)))
+        self.attribute(device, name)
+            .filter(|text| text.to_str().is_ok_and(|text| !text.chars().any(is_control)))
     }
 
     /// The address, where it is the card's own.

@@ -92,7 +92,9 @@ impl Names<'_, '_> {
             {
                 return Some(format!("r{number}").into());
             }
-            return self.text(device, "phys_port_name").map(|name| bstr::concat([b"n", name.as_slice()]).into());
+            return self
+                .text(device, "phys_port_name")
+                .map(|name| bstr::concat([b"n", name.as_slice()]).into());
         }
         let mut port = self.number(device, "dev_port")?;
         // old drivers of InfiniBand have the port where the device's number belongs
@@ -127,7 +129,9 @@ impl Names<'_, '_> {
         let own = device.sysname();
         let entries = self.context.reader.entries(&physical, b"").into_iter();
         let mut numbers = entries.filter_map(|entry| {
-            let number = entry.strip_prefix(b"virtfn").filter(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))?;
+            let number = entry
+                .strip_prefix(b"virtfn")
+                .filter(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))?;
             (self.slot_name(&physical, &entry)? == own).then(|| bstr::concat([b"v", number]).into())
         });
         Some((physical.clone(), numbers.next()?))
@@ -156,7 +160,9 @@ impl Names<'_, '_> {
         if !self.scheme.has(Feature::FirmwareSlot) {
             return None;
         }
-        let sun = |device: &Device| self.number(device, "firmware_node/sun").filter(|&sun| sun > 0).map(Slot::InDomain);
+        let sun = |device: &Device| {
+            self.number(device, "firmware_node/sun").filter(|&sun| sun > 0).map(Slot::InDomain)
+        };
         sun(device).or_else(|| {
             let above = above_on_pci(device)?;
             if self.is_bridge(&above) && !self.has_many_functions(device) { None } else { sun(&above) }

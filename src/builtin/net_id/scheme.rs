@@ -155,6 +155,12 @@ fn find(name: &[u8]) -> Option<&'static Scheme> {
     SCHEMES.iter().find(|scheme| scheme.name.as_bytes() == name)
 }
 
+/// The scheme of a name that there is.
+#[cfg(test)]
+pub(in crate::builtin) fn named(name: &str) -> &'static Scheme {
+    find(name.as_bytes()).unwrap()
+}
+
 /// The scheme that this system asks for: `net.naming_scheme=` on the kernel's command line, or `$NET_NAMING_SCHEME`.
 pub(in crate::builtin) fn chosen(roots: &Roots) -> &'static Scheme {
     let line = machine::kernel_command_line(roots);
@@ -235,7 +241,8 @@ mod tests {
         ] {
             let systemd = || SCHEMES.iter().filter(|scheme| scheme.name.starts_with('v'));
             let first = systemd().find(|scheme| scheme.has(feature)).unwrap();
-            let after = systemd().skip_while(|scheme| scheme.name != since).find(|scheme| !scheme.has(feature));
+            let after =
+                systemd().skip_while(|scheme| scheme.name != since).find(|scheme| !scheme.has(feature));
             assert_eq!(first.name, since, "{feature:?}");
             assert_eq!(after.map(|scheme| scheme.name), lost, "{feature:?}");
         }
