@@ -69,12 +69,12 @@ fn check_name(name: &[u8]) -> Result<(), RenameError> {
 fn request(index: IfIndex, name: &[u8]) -> Result<(), Errno> {
     let route = Route::open()?;
     let wanted = Attributes::new().with_text(attribute::NAME, name);
-    match route.set(index, &wanted) {
+    match route.set(index.get(), &wanted) {
         // the name may be one of the interface's own others: that one makes room
         Err(Errno::EEXIST) if has_alternative_name(&route, index, name) => {
-            route.drop_names(index, [name])?;
-            route.set(index, &wanted).inspect_err(|_| {
-                let _as_it_was = route.add_names(index, [name]);
+            route.drop_names(index.get(), [name])?;
+            route.set(index.get(), &wanted).inspect_err(|_| {
+                let _as_it_was = route.add_names(index.get(), [name]);
             })
         }
         done => done,
@@ -82,14 +82,14 @@ fn request(index: IfIndex, name: &[u8]) -> Result<(), Errno> {
 }
 
 fn has_alternative_name(route: &Route, index: IfIndex, name: &[u8]) -> bool {
-    route.link(index).is_ok_and(|link| link.alternative_names.iter().any(|other| *other == name))
+    route.link(index.get()).is_ok_and(|link| link.alternative_names.iter().any(|other| *other == name))
 }
 
 /// Gives an interface one more name. One that it has already it keeps. Errors: [`RenameError`].
 pub fn add_name(index: IfIndex, name: &[u8]) -> Result<(), RenameError> {
     let failed = |errno| RenameError::Kernel { index, name: name.into(), errno };
     let route = Route::open().map_err(failed)?;
-    match route.add_names(index, [name]) {
+    match route.add_names(index.get(), [name]) {
         Err(Errno::EEXIST) if has_alternative_name(&route, index, name) => Ok(()),
         done => done.map_err(failed),
     }
@@ -134,7 +134,7 @@ mod tests {
             assert_eq!(add_name(index, b"lan1"), Ok(()));
             assert_eq!(if_nametoindex("lan1"), Ok(index.get()));
             assert_eq!(rename(index, b"lan1"), Ok(Renamed::Done));
-            let link = Route::open().unwrap().link(index).unwrap();
+            let link = Route::open().unwrap().link(index.get()).unwrap();
             assert_eq!((link.name, link.alternative_names), ("lan1".into(), vec![]));
             Some(())
         });

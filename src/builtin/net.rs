@@ -42,7 +42,7 @@ impl Card {
 
     /// What rtnetlink says of it; the permanent address as ethtool has it where rtnetlink has none.
     pub(super) fn link(&self) -> Option<Link> {
-        let mut link = Route::open().and_then(|route| route.link(self.index)).ok()?;
+        let mut link = Route::open().and_then(|route| route.link(self.index.get())).ok()?;
         if link.permanent_address.is_empty() {
             let permanent = Ethtool::open(&self.name).and_then(|card| card.permanent_address());
             link.permanent_address = permanent.unwrap_or_default();

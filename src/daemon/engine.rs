@@ -290,10 +290,13 @@ impl Engine {
         let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
+        // What a former run has done to a device is not done again: its user may have changed it since.
+        let runs = runs(old.as_ref());
+        let deeds: &dyn DeedRunner = if runs { &self.deeds } else { &NoDeeds };
         match self.site.reach {
             Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
             Reach::Companion => self.carry(rules, &event, runs, wanted, self.live(&asking, &NoDeeds)),
-            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, &self.deeds)),
+            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, deeds)),
         }
     }
 
@@ -305,7 +308,7 @@ impl Engine {
         &self,
         rules: &Compiled,
         event: &Event<'_>,
-        runs: impl FnOnce(Option<&Record>) -> bool,
+        first: bool,
         wanted: impl Fn() -> bool,
         effects: E,
     ) -> Option<Handled> {
@@ -317,11 +320,11 @@ impl Engine {
             return None;
         }
         report::decided(&plan);
-        let runs = !plan.run.is_empty() && runs(old);
+        let runs = !plan.run.is_empty() && first;
         let links = if uevent.action == Action::Remove {
             self.withdraw(&id, &plan)
         } else {
-            if self.site.reach == Reach::Everything {
+            if self.site.reach == Reach::Everything && first {
                 event::interface(&self.interface_names, &plan);
             }
             let mut record = self.new_record(&plan, old);

@@ -8,8 +8,6 @@ use bstr::BString;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
-use crate::ids::IfIndex;
-
 /// Length of `struct nlmsghdr` and of `struct ifinfomsg`.
 const HEADER: usize = 16;
 /// Room for one answer: an interface with many virtual functions fills some 10 KiB.
@@ -142,33 +140,25 @@ impl Route {
     }
 
     /// What the kernel says of an interface. Error: `ENODEV` when it has gone.
-    pub fn link(&self, index: IfIndex) -> Result<Link, Errno> {
+    pub fn link(&self, index: u32) -> Result<Link, Errno> {
         let filter = Attributes::new().with_number(attribute::FILTER, NO_COUNTERS);
         let answer = self.ask(&message(libc::RTM_GETLINK, 0, index, &filter))?;
         parse_link(&answer).ok_or(Errno::EBADMSG)
     }
 
     /// Changes what the attributes name.
-    pub fn set(&self, index: IfIndex, change: &Attributes) -> Result<(), Errno> {
+    pub fn set(&self, index: u32, change: &Attributes) -> Result<(), Errno> {
         self.ask(&message(libc::RTM_SETLINK, libc::NLM_F_ACK, index, change)).map(drop)
     }
 
     /// Gives an interface more names. All or none of them.
-    pub fn add_names<'n>(
-        &self,
-        index: IfIndex,
-        names: impl IntoIterator<Item = &'n [u8]>,
-    ) -> Result<(), Errno> {
+    pub fn add_names<'n>(&self, index: u32, names: impl IntoIterator<Item = &'n [u8]>) -> Result<(), Errno> {
         let flags = libc::NLM_F_ACK | libc::NLM_F_EXCL | libc::NLM_F_CREATE | libc::NLM_F_APPEND;
         self.ask(&message(NEW_PROPERTY, flags, index, &name_list(names))).map(drop)
     }
 
     /// Takes names from an interface.
-    pub fn drop_names<'n>(
-        &self,
-        index: IfIndex,
-        names: impl IntoIterator<Item = &'n [u8]>,
-    ) -> Result<(), Errno> {
+    pub fn drop_names<'n>(&self, index: u32, names: impl IntoIterator<Item = &'n [u8]>) -> Result<(), Errno> {
         self.ask(&message(DELETE_PROPERTY, libc::NLM_F_ACK, index, &name_list(names))).map(drop)
     }
 
@@ -192,7 +182,7 @@ fn name_list<'n>(names: impl IntoIterator<Item = &'n [u8]>) -> Attributes {
     Attributes::new().with_nested(attribute::PROPERTIES, &names.into_iter().fold(Attributes::new(), add))
 }
 
-fn message(kind: u16, flags: i32, index: IfIndex, attributes: &Attributes) -> Vec<u8> {
+fn message(kind: u16, flags: i32, index: u32, attributes: &Attributes) -> Vec<u8> {
     let length = u32::try_from(2 * HEADER + attributes.0.len()).unwrap_or(u32::MAX);
     let flags = u16::try_from(libc::NLM_F_REQUEST | flags).unwrap_or_default();
     let mut out = Vec::new();
@@ -201,7 +191,7 @@ fn message(kind: u16, flags: i32, index: IfIndex, attributes: &Attributes) -> Ve
     out.extend_from_slice(&flags.to_ne_bytes());
     // sequence and port, both the kernel's to fill in; then family, padding and kind of hardware
     out.extend_from_slice(&[0; 12]);
-    out.extend_from_slice(&index.get().to_ne_bytes());
+    out.extend_from_slice(&index.to_ne_bytes());
     // flags and which of them change
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&attributes.0);
@@ -257,9 +247,8 @@ mod tests {
             0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // interface 7
             9, 0, 3, 0, b'l', b'a', b'n', b'0', 0, 0, 0, 0, // name
         ];
-        let index = IfIndex::new(7).unwrap();
         let name = Attributes::new().with_text(attribute::NAME, b"lan0");
-        assert_eq!(message(libc::RTM_SETLINK, libc::NLM_F_ACK, index, &name), expected);
+        assert_eq!(message(libc::RTM_SETLINK, libc::NLM_F_ACK, 7, &name), expected);
     }
 
     #[test]
@@ -291,11 +280,10 @@ mod tests {
 
     #[test]
     fn the_loopback() {
-        let index = IfIndex::new(nix::net::if_::if_nametoindex("lo").unwrap()).unwrap();
+        let index = nix::net::if_::if_nametoindex("lo").unwrap();
         let link = Route::open().unwrap().link(index).unwrap();
         assert_eq!((link.name, link.hardware, link.address), ("lo".into(), 772, vec![0; 6]));
         assert!(link.flags & 8 != 0, "IFF_LOOPBACK");
-        let none = IfIndex::new(i32::MAX as u32).unwrap();
-        assert_eq!(Route::open().unwrap().link(none), Err(Errno::ENODEV));
+        assert_eq!(Route::open().unwrap().link(0x7fff_ffff), Err(Errno::ENODEV));
     }
 }

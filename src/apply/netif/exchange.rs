@@ -58,7 +58,7 @@ impl Exchange {
 }
 
 fn name_of(index: IfIndex) -> Option<BString> {
-    Route::open().and_then(|route| route.link(index)).ok().map(|link| link.name)
+    Route::open().and_then(|route| route.link(index.get())).ok().map(|link| link.name)
 }
 
 /// Who has a name, as its first or as another.

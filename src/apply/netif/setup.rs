@@ -68,7 +68,7 @@ pub fn set_up(roots: &Roots, device: &Device, interface: &Interface) -> Vec<(Set
 struct Hand<'a> {
     route: Route,
     card: Ethtool,
-    index: crate::ids::IfIndex,
+    index: u32,
     roots: &'a Roots,
     device: &'a Device,
 }
@@ -77,9 +77,9 @@ impl<'a> Hand<'a> {
     fn open(roots: &'a Roots, device: &'a Device, interface: &Interface) -> Result<Self, Errno> {
         let route = Route::open()?;
         // the name may have changed since the event
-        let name = route.link(interface.index)?.name;
+        let name = route.link(interface.index.get())?.name;
         let card = Ethtool::open(&name)?;
-        Ok(Self { route, card, index: interface.index, roots, device })
+        Ok(Self { route, card, index: interface.index.get(), roots, device })
     }
 
     fn make(&self, setting: &Setting) -> Result<(), SetupError> {
@@ -180,10 +180,12 @@ impl<'a> Hand<'a> {
             if found.peek().is_none() {
                 refused.push(format!("the kernel knows no {name}"));
             }
-            for (at, feature) in found.filter(|(_, feature)| feature.active != *on) {
-                // of several that begin alike a card has some
-                match feature.changeable || name.ends_with('-') {
+            for (at, feature) in found {
+                // what is off may be off for another reason, and come on with it
+                match feature.changeable {
                     true => changes.push((at, *on)),
+                    // of several that begin alike a card has some
+                    false if feature.active == *on || name.ends_with('-') => {}
                     false => refused.push(format!("the card does not let {name} be changed")),
                 }
             }

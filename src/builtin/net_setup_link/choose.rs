@@ -323,7 +323,25 @@ mod tests {
         assert_eq!(alternative_names(&wanted, &facts, b"eno1"), ["a", "enp0s3", "ens3", "enx020000000001"]);
     }
 
-    /// Addresses as systemd 252 made them on a machine with this id.
+    /// Addresses as systemd 252 made them for bridges of these names, on a machine with this id.
+    #[test]
+    fn addresses_are_those_of_systemd() {
+        let wanted = file("MACAddressPolicy=persistent\n").wanted;
+        let machine_id = Some(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef_u128.to_be_bytes());
+        for (name, expected) in
+            [("br0", [0x2e, 0x51, 0xd4, 0x17, 0xb5, 0x1e]), ("lan-7", [0x7a, 0xda, 0x27, 0x04, 0x37, 0xe5])]
+        {
+            let facts = Facts {
+                name: name.into(),
+                address_origin: Some(ADDRESS_RANDOM),
+                properties: Default::default(),
+                ..facts()
+            };
+            let made = address(&wanted, &facts, &System { machine_id, ..system() });
+            assert_eq!(made, Ok(Some(Address::Fixed(expected.into()))), "{name}");
+        }
+    }
+
     #[test]
     fn addresses_that_last() {
         let random = || Facts { address_origin: Some(ADDRESS_RANDOM), ..facts() };

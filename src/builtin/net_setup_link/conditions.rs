@@ -151,11 +151,14 @@ fn is_version(value: &[u8], release: &[u8]) -> bool {
     expressions.iter().all(|expression| compares(expression, release))
 }
 
+/// Whether an operator holds for an order.
+type Holds = fn(Ordering) -> bool;
+
 /// Whether `OPERATOR VALUE` holds for `actual`; without an operator it is a pattern.
 fn compares(expression: &[u8], actual: &[u8]) -> bool {
     let glob = |pattern: &[u8]| Pattern::single(pattern.trim(), Case::Sensitive).matches(actual);
     let order = |version: &[u8]| compare_versions(actual, version.trim());
-    let prefixes: [(&[u8], fn(Ordering) -> bool); 7] = [
+    let prefixes: [(&[u8], Holds); 7] = [
         (b"<=", Ordering::is_le),
         (b">=", Ordering::is_ge),
         (b"<>", Ordering::is_ne),

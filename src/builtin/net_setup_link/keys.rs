@@ -412,15 +412,19 @@ fn alternative_names(list: &mut Vec<BString>, value: &[u8]) -> Taken {
     if value.is_empty() {
         list.clear();
     }
-    each(value, |word| match is_alternative_name(word) {
-        true => Ok(list.push(word.into())),
-        false => Err(format!("{} is no name for an interface", shown(word))),
+    each(value, |word| {
+        if !is_alternative_name(word) {
+            return Err(format!("{} is no name for an interface", shown(word)));
+        }
+        list.push(word.into());
+        Ok(())
     })
 }
 
-/// Takes each word; the first that is wrong is said when all are done.
+/// Takes each word that can be taken, and says what is wrong with the others.
 fn each(value: &[u8], mut take: impl FnMut(&[u8]) -> Taken) -> Taken {
-    words(value).iter().map(|word| take(word)).fold(Ok(()), |so_far, taken| so_far.and(taken))
+    let wrong: Vec<String> = words(value).iter().filter_map(|word| take(word).err()).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
 fn wake(slot: &mut Option<u32>, value: &[u8]) -> Taken {
