@@ -91,6 +91,16 @@ impl Roots {
         self.run_udev().join("io.systemd.Udev")
     }
 
+    /// The directory for what is temporary and outlives a start of the machine: beside `/var/lib`.
+    pub fn var_tmp(&self) -> PathBuf {
+        self.var_lib.with_file_name("tmp")
+    }
+
+    /// The directories of `.link` files, strongest first.
+    pub fn network_dirs(&self) -> [PathBuf; 4] {
+        [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("systemd/network"))
+    }
+
     /// Relative program names of rules are looked up here.
     pub fn helper_dir(&self) -> PathBuf {
         self.usr_lib.join("udev")

@@ -2,6 +2,7 @@
 //!
 //! Each thing costs itself alone. Never decides what is asked for.
 
+use super::netif::setup;
 use crate::builtin::Deed;
 use crate::decide::DeedRunner;
 use crate::device::Device;
@@ -24,6 +25,12 @@ impl Deeds {
 impl DeedRunner for Deeds {
     fn carry_out(&self, device: &Device, deed: &Deed) -> Result<(), HostError> {
         match deed {
+            Deed::Interface(interface) => {
+                for (setting, error) in setup::set_up(&self.roots, device, interface) {
+                    tracing::warn!("interface {}: not set: {setting}: {error}", device.sysname());
+                }
+                Ok(())
+            }
             Deed::LoadModules(_) => Err(HostError(format!(
                 "{}: not done: {deed} ({})",
                 device.devpath(),

@@ -4,17 +4,22 @@ use std::fmt;
 
 use bstr::BString;
 
+use super::interface::Interface;
+
 /// One thing to be done to the device of the event, or for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
     /// Load the kernel modules of these names or aliases (`modprobe(8)`), in order; one that there is not is no failure.
     LoadModules(Vec<BString>),
+    /// Set up the network interface of the event.
+    Interface(Interface),
 }
 
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Deed::LoadModules(names) => write!(f, "load modules: {}", bstr::join(" ", names).escape_ascii()),
+            Deed::Interface(interface) => interface.fmt(f),
         }
     }
 }

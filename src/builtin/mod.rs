@@ -5,7 +5,12 @@
 //! and `apply` carries those out.
 
 mod deed;
+pub mod interface;
 mod look;
+mod net;
+mod net_driver;
+mod net_id;
+mod net_setup_link;
 mod path_id;
 mod shared;
 mod usb_id;
@@ -78,6 +83,12 @@ pub enum BuiltinError {
     /// It could not find out; the text says what it tried and what came of it.
     #[error("{0}")]
     Failed(String),
+    /// The device is none that packets go through.
+    #[error("the device is no network interface")]
+    NotAnInterface,
+    /// The answer is the running kernel's, and the device is not there: it was recorded, or has gone.
+    #[error("only the running kernel knows, and the device is not there")]
+    NotLive,
     /// No bus on the way up gives the device a place that stays the same.
     #[error("no bus above the device gives it a place that stays the same")]
     NoStablePath,
@@ -99,6 +110,24 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "net_driver",
+        about: "the driver of a network interface: ID_NET_DRIVER",
+        once: true,
+        run: net_driver::run,
+    },
+    Builtin {
+        name: "net_id",
+        about: "names that a network interface could keep: ID_NET_NAME_ONBOARD, _SLOT, _PATH, _MAC",
+        once: false,
+        run: net_id::run,
+    },
+    Builtin {
+        name: "net_setup_link",
+        about: "the settings of a network interface by its .link file: ID_NET_NAME, ID_NET_LINK_FILE, and a deed",
+        once: false,
+        run: net_setup_link::run,
+    },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
@@ -113,7 +142,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["path_id", "usb_id"];
+pub const NAMES: &[&str] = &["net_driver", "net_id", "net_setup_link", "path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

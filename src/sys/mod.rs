@@ -2,6 +2,9 @@
 #![allow(unsafe_code)]
 
 pub mod block;
+pub mod ethtool;
 pub mod fs;
 pub mod netlink;
 pub mod process;
+pub mod random;
+pub mod rtnetlink;

@@ -17,6 +17,7 @@ use crate::daemon::{DaemonError, report};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
+use crate::apply::netif::exchange::Exchange;
 use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::config::ResolveNames;
@@ -115,6 +116,8 @@ pub struct Engine {
     programs: Programs,
     shared: builtin::Shared,
     deeds: Deeds,
+    /// Interfaces that wait for names.
+    interface_names: Exchange,
     memory: Memory,
     origins: Origins,
 }
@@ -146,6 +149,7 @@ impl Engine {
             programs: Programs::new(&site.roots, site.program_timeout),
             shared: builtin::Shared::new(&site.roots),
             deeds: Deeds::new(&site.roots),
+            interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
             site,
@@ -316,10 +320,13 @@ impl Engine {
         let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
+        // What a former run has done to a device is not done again: its user may have changed it since.
+        let runs = runs(old.as_ref());
+        let deeds: &dyn DeedRunner = if runs { &self.deeds } else { &NoDeeds };
         match self.site.reach {
             Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
             Reach::Companion => self.carry(rules, &event, runs, wanted, self.live(&asking, &NoDeeds)),
-            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, &self.deeds)),
+            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, deeds)),
         }
     }
 
@@ -331,7 +338,7 @@ impl Engine {
         &self,
         rules: &Compiled,
         event: &Event<'_>,
-        runs: impl FnOnce(Option<&Record>) -> bool,
+        first: bool,
         wanted: impl Fn() -> bool,
         effects: E,
     ) -> Option<Handled> {
@@ -345,13 +352,20 @@ impl Engine {
         // To the end of the event.
         let _louder = plan.log_level.map(log::here);
         report::decided(&plan);
-        let runs = !plan.run.is_empty() && runs(old);
+        let runs = !plan.run.is_empty() && first;
         let removed = uevent.action == Action::Remove;
         let record =
             if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
-        let links =
-            if removed { self.withdraw(&id, &plan) } else { self.establish(&id, old, &plan, &record, runs) };
+        let links = if removed {
+            self.withdraw(&id, &plan)
+        } else {
+            if first {
+                self.rename(&id, &plan, &record);
+            }
+            let written = if runs { with(&record, PROCESSING) } else { record.clone() };
+            self.carry_out(&id, old, &plan, &written)
+        };
         if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
@@ -364,23 +378,11 @@ impl Engine {
         Some(Handled { plan, links, record, changed })
     }
 
-    /// Name, node, links and record of a device that is there. The record says if programs are still to run.
-    fn establish(
-        &self,
-        id: &DeviceId,
-        old: Option<&Record>,
-        plan: &Plan,
-        record: &Record,
-        runs: bool,
-    ) -> Vec<LinkReport> {
+    /// Gives an interface its name. Till then its record says that it will have another.
+    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) {
         if self.site.reach == Reach::Everything && plan.netif.is_some() {
             self.write_record(id, &with(record, RENAMING));
-            event::interface(plan);
-        }
-        if runs {
-            self.carry_out(id, old, plan, &with(record, PROCESSING))
-        } else {
-            self.carry_out(id, old, plan, record)
+            event::interface(&self.interface_names, plan);
         }
     }
 
