@@ -86,6 +86,17 @@ impl Roots {
         self.run.join("udev/io.systemd.Udev")
     }
 
+    /// Where a compiled hardware database may be, strongest first.
+    pub fn hwdb_files(&self) -> Vec<PathBuf> {
+        let dirs = [&self.etc, &self.usr_lib].map(|dir| [dir.join("systemd/hwdb"), dir.join("udev")]);
+        dirs.into_iter().flatten().map(|dir| dir.join("hwdb.bin")).collect()
+    }
+
+    /// The directories of the hardware database's sources, strongest first.
+    pub fn hwdb_source_dirs(&self) -> Vec<PathBuf> {
+        [&self.etc, &self.usr_lib].map(|dir| dir.join("udev/hwdb.d")).into()
+    }
+
     /// Relative program names of rules are looked up here.
     pub fn helper_dir(&self) -> PathBuf {
         self.usr_lib.join("udev")

@@ -5,6 +5,7 @@
 //! and `apply` carries those out.
 
 mod deed;
+pub mod hwdb;
 mod look;
 mod path_id;
 mod shared;
@@ -99,6 +100,12 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "hwdb",
+        about: "what the hardware database knows of a device",
+        once: false,
+        run: hwdb::run,
+    },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
@@ -113,7 +120,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["path_id", "usb_id"];
+pub const NAMES: &[&str] = &["hwdb", "path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {
