@@ -18,6 +18,7 @@ mod devices;
 mod udev_rules {
     pub(crate) mod cases;
     pub(crate) mod effects;
+    pub(crate) mod limits;
     pub(crate) mod machine;
     mod random;
     mod real;

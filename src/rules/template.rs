@@ -11,6 +11,32 @@ use bstr::{BStr, BString, ByteSlice};
 pub struct Template {
     text: BString,
     parts: Box<[Part]>,
+    limit: Limit,
+}
+
+/// How long what a template gives may become. udev has buffers; TOML has no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Limit {
+    /// The values of udev: less than 512 bytes.
+    Value,
+    /// The paths and lists of links of udev: less than 1,024 bytes.
+    Path,
+    /// The command lines of udev: less than 16,384 bytes.
+    Line,
+    /// As long as it comes.
+    None,
+}
+
+impl Limit {
+    /// The longest value, in bytes.
+    pub fn most(self) -> usize {
+        match self {
+            Limit::Value => 511,
+            Limit::Path => 1023,
+            Limit::Line => 16_383,
+            Limit::None => usize::MAX,
+        }
+    }
 }
 
 /// A piece of a template.
@@ -179,13 +205,24 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        (Self { text: text.into(), parts: parts.into() }, errors)
+        (Self { text: text.into(), parts: parts.into(), limit: Limit::None }, errors)
     }
 
     /// A template that stands for `text` itself.
     pub fn literal(text: &[u8]) -> Self {
         let parts = if text.is_empty() { [].into() } else { [Part::Text(text.into())].into() };
-        Self { text: text.into(), parts }
+        Self { text: text.into(), parts, limit: Limit::None }
+    }
+
+    /// The same with a limit to what it gives.
+    #[must_use]
+    pub fn within(self, limit: Limit) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// How long what it gives may become.
+    pub fn limit(&self) -> Limit {
+        self.limit
     }
 
     /// The text as written.

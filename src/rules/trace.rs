@@ -33,6 +33,8 @@ pub enum Value<'a> {
     Worked,
     /// A program or an import did not succeed, and why.
     Failed(Cow<'a, str>),
+    /// The question can't be put, and why: no test is met, not even the contrary one.
+    Unasked(Cow<'a, str>),
 }
 
 /// The device that a condition was tested on.
@@ -378,7 +380,7 @@ fn describe_value(value: &Value<'_>) -> Option<BString> {
         Value::Many(texts) => Some(bstr::join(" ", texts.iter().map(|t| t.as_bytes())).into()),
         Value::Mode(mode) => Some(format!("mode {:04o}", mode & 0o7777).into()),
         Value::Worked => Some("success".into()),
-        Value::Failed(why) => Some(why.as_bytes().into()),
+        Value::Failed(why) | Value::Unasked(why) => Some(why.as_bytes().into()),
     }
 }
 

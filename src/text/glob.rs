@@ -216,7 +216,9 @@ fn check_set(text: &[u8], at: usize) -> Result<usize, GlobError> {
     let mut walk = Walk::new(text, at);
     loop {
         match walk.next() {
-            Ok(Some(Element::Range(low, high))) if low > high => return Err(GlobError::Backwards(at)),
+            Ok(Some(Element::Range(low, high))) if low.value() > high.value() => {
+                return Err(GlobError::Backwards(at));
+            }
             Ok(Some(_)) => {}
             Ok(None) => break,
             Err(Fault::Unclosed) => return Err(GlobError::Unclosed(at)),

@@ -44,7 +44,8 @@ losetup /dev/loop777 "$1/two  words "
 trap 'delpart /dev/loop777 1; losetup -d /dev/loop777' EXIT
 addpart /dev/loop777 1 8 1024
 node /sys/block/loop777/loop777p1
-udevadm test --action=add "$2" 2>&1
+udevadm test --action=add "$2" >"$1/out" 2>"$1/log" || { cat "$1/log"; exit 1; }
+cat "$1/log" "$1/out"
 stat -c 'NODE %u %g %a' /dev/loop777p1
 "#;
 

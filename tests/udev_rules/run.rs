@@ -6,6 +6,7 @@ use nameplate::rules::compile::Skip;
 use nameplate::rules::trace::StepTrace;
 
 use super::effects::{CONDITIONS, Device, LINES, NEWER, NODES, RUNS, VALUES};
+use super::limits::limits;
 use super::machine::Machine;
 
 /// A case as lines with a name of its own, and what has to come out.
@@ -55,13 +56,15 @@ fn named(device: Device, number: usize, text: &str, expected: &str) -> Case {
 /// The cases in which systemd 252 and later agree.
 pub(crate) fn common() -> Vec<Case> {
     let lines = LINES.iter().map(|(device, text, expected)| (*device, (*text).to_owned(), *expected));
+    let limits = limits();
+    let limits = limits.iter().map(|(device, text, expected)| (*device, text.clone(), expected.as_str()));
     let conditions = CONDITIONS.iter().map(|(device, condition, holds)| {
         (*device, format!("{condition}, ENV{{@}}=\"1\""), if *holds { "1" } else { "" })
     });
     let values =
         VALUES.iter().map(|(device, value, expected)| (*device, format!("ENV{{@}}=\"{value}\""), *expected));
     // Conditions first: lines give links, tags and a parent.
-    let all = conditions.chain(values).chain(lines).enumerate();
+    let all = conditions.chain(values).chain(lines).chain(limits).enumerate();
     all.map(|(number, (device, text, expected))| named(device, number, &text, expected)).collect()
 }
 

@@ -34,20 +34,47 @@ const NOT_IMPORTED: [&[u8]; 12] = [
     b"TAGS",
 ];
 
+/// Why a program or an import brought nothing.
+enum Miss {
+    /// It did not succeed.
+    Failed(String),
+    /// What was to be run or read has no text.
+    Unasked(ExpandError),
+}
+
+impl From<String> for Miss {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+impl From<&str> for Miss {
+    fn from(why: &str) -> Self {
+        Self::Failed(why.into())
+    }
+}
+
+impl From<ExpandError> for Miss {
+    fn from(error: ExpandError) -> Self {
+        Self::Unasked(error)
+    }
+}
+
 impl<H: Host> Evaluation<'_, H> {
     /// Runs what a condition's subject runs, if it is a program or an import.
     pub(super) fn act(&mut self, place: &Place, subject: &Subject) -> Option<Value<'static>> {
         let done = match subject {
             Subject::Program(command) => match self.argv(command) {
-                Ok(argv) => self.program_result(&argv),
-                Err(error) => Err(error.to_string()),
+                Ok(argv) => self.program_result(&argv).map_err(Miss::Failed),
+                Err(error) => Err(error.into()),
             },
             Subject::Import(import) => self.import(place, import),
             _ => return None,
         };
         Some(match done {
             Ok(()) => Value::Worked,
-            Err(why) => Value::Failed(Cow::Owned(why)),
+            Err(Miss::Failed(why)) => Value::Failed(Cow::Owned(why)),
+            Err(Miss::Unasked(error)) => Value::Unasked(Cow::Owned(error.to_string())),
         })
     }
 
@@ -72,20 +99,19 @@ impl<H: Host> Evaluation<'_, H> {
         }
     }
 
-    fn import(&mut self, place: &Place, import: &Import) -> Result<(), String> {
-        let text = |error: ExpandError| error.to_string();
+    fn import(&mut self, place: &Place, import: &Import) -> Result<(), Miss> {
         let found = match import {
             Import::Program(command) => {
-                let argv = self.argv(command).map_err(text)?;
+                let argv = self.argv(command)?;
                 parse_lines(&self.run_now(&argv)?)
             }
             Import::Builtin(builtin) => {
-                let arguments = self.argv(&builtin.arguments).map_err(text)?;
+                let arguments = self.argv(&builtin.arguments)?;
                 let found = self.host.builtin(&builtin.name, &arguments, &self.out.properties);
                 found.map_err(|error| error.to_string())?
             }
             Import::File(path) => {
-                let path = self.expand(path).map_err(text)?;
+                let path = self.expand(path)?;
                 match self.host.read_file(&path) {
                     Ok(found) => parse_lines(&found.ok_or("the file is not there")?),
                     Err(error) => {
@@ -95,24 +121,24 @@ impl<H: Host> Evaluation<'_, H> {
                             message,
                             place.clone(),
                         ));
-                        return Err(error.to_string());
+                        return Err(error.to_string().into());
                     }
                 }
             }
             Import::Db(key) => {
-                let key = self.expand(key).map_err(text)?;
+                let key = self.expand(key)?;
                 let value = self.host.recorded(&key).ok_or("the last record has no such property")?;
                 [(key, value)].into_iter().collect()
             }
             Import::CommandLine(key) => {
-                let key = self.expand(key).map_err(text)?;
+                let key = self.expand(key)?;
                 let value =
                     self.host.command_line(&key).ok_or("the kernel's command line has no such key")?;
                 [(key, value)].into_iter().collect()
             }
             Import::Parent(pattern) => self.of_parent(pattern)?,
             Import::ParentNamed(pattern) => {
-                let pattern = self.expand(pattern).map_err(text)?;
+                let pattern = self.expand(pattern)?;
                 self.of_parent(&Pattern::single(&pattern, Case::Sensitive))?
             }
         };
@@ -174,11 +200,14 @@ impl<H: Host> Evaluation<'_, H> {
         }
     }
 
-    /// The value by the name that a template gives; a template without a value names nothing.
+    /// The value by the name that a template gives.
     fn with<'v>(&self, name: &Template, value: impl FnOnce(&[u8]) -> Value<'v>) -> Value<'v> {
         match name.constant() {
             Some(name) => value(name),
-            None => self.expand(name).map_or(Value::Absent, |name| value(&name)),
+            None => match self.expand(name) {
+                Ok(name) => value(&name),
+                Err(error) => Value::Unasked(Cow::Owned(error.to_string())),
+            },
         }
     }
 
@@ -281,13 +310,18 @@ pub(super) fn split_device(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 /// Whether a condition's value is what its test asks for.
 pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
+    if matches!(value, Value::Unasked(_)) {
+        return false;
+    }
     let attribute = matches!(condition.subject, Subject::Attribute(_));
     match &condition.test {
-        Test::Is(pattern) => matches_any(pattern, value, attribute).unwrap_or(false),
-        Test::IsNot(pattern) => matches_any(pattern, value, attribute).is_some_and(|matched| !matched),
+        Test::Is(pattern) => matches_any(pattern, value, &condition.subject).unwrap_or(false),
+        Test::IsNot(pattern) => {
+            matches_any(pattern, value, &condition.subject).is_some_and(|matched| !matched)
+        }
         Test::Exists(wanted) => {
             let there = match value {
-                Value::Absent | Value::Failed(_) => false,
+                Value::Absent | Value::Failed(_) | Value::Unasked(_) => false,
                 Value::One(text) => attribute || !text.is_empty(),
                 Value::Many(texts) => !texts.is_empty(),
                 Value::Mode(_) | Value::Worked => true,
@@ -308,27 +342,34 @@ pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool 
 /// What a plain pattern without white space at its end is compared with; `None` if there is nothing to compare.
 pub(super) fn compared<'v>(subject: &Subject, value: &'v Value<'_>) -> Option<&'v [u8]> {
     match value {
-        Value::One(text) if matches!(subject, Subject::Attribute(_)) => Some(text.trim_end()),
-        Value::One(text) => Some(text),
+        Value::One(text) => match subject {
+            Subject::Attribute(name) => Some(shortened(text, name)),
+            _ => Some(text),
+        },
         Value::Absent if !matches!(subject, Subject::Attribute(_)) => Some(b""),
         _ => None,
     }
 }
 
 /// Whether the pattern matches; `None` if there is nothing that could match or not match.
-fn matches_any(pattern: &Pattern, value: &Value<'_>, attribute: bool) -> Option<bool> {
-    match value {
-        Value::Absent if attribute => None,
-        Value::Absent => Some(pattern.matches(b"")),
+fn matches_any(pattern: &Pattern, value: &Value<'_>, subject: &Subject) -> Option<bool> {
+    match (value, subject) {
+        (Value::Absent, Subject::Attribute(_)) => None,
+        (Value::Absent, _) => Some(pattern.matches(b"")),
         // The newline at the end belongs to the file, never to the value.
-        Value::One(text) if attribute && ends_in_space(pattern.text()) => {
+        (Value::One(text), Subject::Attribute(_)) if ends_in_space(pattern.text()) => {
             Some(pattern.matches(text.trim_end_with(|c| c == '\n' || c == '\r')))
         }
-        Value::One(text) if attribute => Some(pattern.matches(text.trim_end())),
-        Value::One(text) => Some(pattern.matches(text)),
-        Value::Many(texts) => Some(texts.iter().any(|text| pattern.matches(text))),
-        Value::Mode(_) | Value::Worked | Value::Failed(_) => None,
+        (Value::One(text), Subject::Attribute(name)) => Some(pattern.matches(shortened(text, name))),
+        (Value::One(text), _) => Some(pattern.matches(text)),
+        (Value::Many(texts), _) => Some(texts.iter().any(|text| pattern.matches(text))),
+        (Value::Mode(_) | Value::Worked | Value::Failed(_) | Value::Unasked(_), _) => None,
     }
+}
+
+/// An attribute's value as it is compared: without white space at its end, and no more of it than udev's language sees.
+fn shortened<'v>(text: &'v [u8], name: &Template) -> &'v [u8] {
+    text.get(..name.limit().most()).unwrap_or(text).trim_end()
 }
 
 fn ends_in_space(text: &[u8]) -> bool {

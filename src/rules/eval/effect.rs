@@ -81,9 +81,10 @@ enum Refusal {
 }
 
 /// Every code of a diagnostic that an evaluation can give, with its meaning; for the man page.
-pub const CODES: [(&str, &str); 13] = [
+pub const CODES: [(&str, &str); 14] = [
     ("no-index", "`$index` has no number: the rule has none yet, or the device has no identity."),
     ("index-lost", "A number was given and could not be kept."),
+    ("too-long", "A value in a rule of udev's that becomes longer than udev's limit; it is left out."),
     ("bad-link", "A link name that leaves the device directory, has an empty part or is no file name."),
     ("bad-tag", "A tag with other bytes than letters, digits, `-` and `_`."),
     ("bad-property", "A property value with a NUL or a newline, or a bad name."),
@@ -102,7 +103,8 @@ impl Refusal {
     fn code(&self) -> &'static str {
         match self {
             Refusal::NotHere(_) => "not-here",
-            Refusal::Expand(_) | Refusal::NoIdentity(_) => "no-index",
+            Refusal::Expand(ExpandError::TooLong(..)) => "too-long",
+            Refusal::Expand(ExpandError::NoIndex) | Refusal::NoIdentity(_) => "no-index",
             Refusal::IndexLost(..) => "index-lost",
             Refusal::Link(..) | Refusal::EmptyPart(_) => "bad-link",
             Refusal::Tag(..) => "bad-tag",
@@ -337,6 +339,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         value: &Template,
         append: bool,
     ) -> Result<(), Refusal> {
+        let limit = value.limit();
         let mut value = self.expand(value)?;
         if self.escape == Some(StringEscape::Replace) {
             value = replace_unsafe(&value, SafeExtra::None);
@@ -347,6 +350,9 @@ impl<'e, H: Host> Evaluation<'e, H> {
             }
             if let Some(old) = self.out.properties.get(key).filter(|old| !old.is_empty()) {
                 value = bstr::concat([old.as_bytes(), b" ", &value]).into();
+            }
+            if value.len() > limit.most() {
+                return Err(ExpandError::TooLong(key.clone(), limit).into());
             }
         } else if value.is_empty() {
             self.out.properties.remove(key);

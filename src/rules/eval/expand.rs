@@ -9,7 +9,7 @@ use crate::ids::sysnum;
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::Command;
-use crate::rules::template::{Part, Template, Var, Words};
+use crate::rules::template::{Limit, Part, Template, Var, Words};
 use crate::rules::trace::Spot;
 use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe};
 
@@ -19,6 +19,9 @@ pub(super) enum ExpandError {
     /// `$index` where no number could be given.
     #[error("`$index` has no number here")]
     NoIndex,
+    /// More than udev's language allows.
+    #[error("`{}` becomes longer than udev's {} bytes", .0, .1.most())]
+    TooLong(BString, Limit),
 }
 
 /// What happens to white space that a substitution brings.
@@ -45,7 +48,7 @@ impl<H: Host> Evaluation<'_, H> {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Var(var) => {
-                    let value = self.var(var)?;
+                    let value = self.var(var, template)?;
                     let keep = match space {
                         WhiteSpace::Keep => true,
                         WhiteSpace::Collapse => matches!(var, Var::Result(_)),
@@ -59,7 +62,10 @@ impl<H: Host> Evaluation<'_, H> {
                 }
             }
         }
-        Ok(out)
+        match out.len() > template.limit().most() {
+            true => Err(too_long(template)),
+            false => Ok(out),
+        }
     }
 
     /// The values of a list of templates.
@@ -75,11 +81,19 @@ impl<H: Host> Evaluation<'_, H> {
         }
     }
 
-    fn var(&self, var: &Var) -> Result<Cow<'_, BStr>, ExpandError> {
+    /// The value of a substitution of `template`.
+    fn var(&self, var: &Var, template: &Template) -> Result<Cow<'_, BStr>, ExpandError> {
         let facts = self.facts;
         Ok(match var {
             Var::Devnode => owned(facts.node.as_ref().map(|node| self.below_dev(node)).unwrap_or_default()),
-            Var::Attr(name) => owned(self.attribute_value(name)),
+            Var::Attr(name) => {
+                let value = self.attribute_value(name);
+                // udev reads attributes into a buffer of that size, whatever they are for.
+                if template.limit() != Limit::None && value.len() > Limit::Value.most() {
+                    return Err(too_long(template));
+                }
+                owned(value)
+            }
             Var::Env(key) => match self.out.properties.get(key) {
                 Some(value) => borrowed(value),
                 None => owned(self.host.global(key).unwrap_or_default()),
@@ -129,6 +143,10 @@ impl<H: Host> Evaluation<'_, H> {
             (None, None) => self.facts.devpath.sysname(),
         }
     }
+}
+
+fn too_long(template: &Template) -> ExpandError {
+    ExpandError::TooLong(template.text().into(), template.limit())
 }
 
 fn owned<'a>(text: BString) -> Cow<'a, BStr> {

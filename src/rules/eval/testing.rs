@@ -202,7 +202,9 @@ impl Machine {
             ],
         );
         device(&format!("{USB}/1-2:1.0/ttyUSB0"), "usb-serial", "", &[("port_number", "0\n")]);
+        let long = "x".repeat(600) + "\n";
         let attributes = [
+            ("long", long.as_str()),
             ("label", " two  words \n"),
             ("up", "../../etc/passwd\n"),
             ("odd", "a;b\x07c\n"),

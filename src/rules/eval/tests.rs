@@ -1,5 +1,9 @@
 //! Tests of the evaluator: tables of one-line cases over a small machine. Expected values are written by hand.
 
+mod limits;
+mod observed;
+mod random;
+
 use super::testing::{
     DISK, Machine, NET, Scripted, TTY, USB, act, append, compile, condition, fixed, group, import, is,
     is_not, link, mode, observed, outcome, parent, program, property, run, summary, symlink_as_udev, tag,
@@ -11,6 +15,7 @@ use crate::rules::compile::Skip;
 use crate::rules::ir::{
     Access, Builtin, Command, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
 };
+use crate::rules::template::Limit;
 use crate::rules::trace::{Applied, Observer, On, Seen, StepTrace, Trace, Unobserved};
 
 /// Each case: a device, rules, and the summary of what comes out.
@@ -505,146 +510,13 @@ fn a_device_that_has_gone() {
 }
 
 #[test]
-fn the_trace_names_the_first_condition_that_failed() {
-    let machine = Machine::new();
-    let mut trace = Trace::default();
-    let rules = vec![
-        vec![is("kernel", "tty*"), is("attr.size", "17"), is("attr.label", "*"), link("a")],
-        vec![is("subsystem", "block"), parent(&[("attr.serial", "A*")]), link("b")],
-        vec![parent(&[("subsystem", "usb"), ("attr.idVendor", "1546"), ("attr.serial", "B*")]), link("c")],
-        vec![act(Effect::Name(template("lan0")))],
-        vec![is("kernel", "tty*"), link("d"), link("../e")],
-        vec![is("attr.nothing", "x"), program("/bin/words", true), link("f")],
-    ];
-    observed(&machine, Action::Add, TTY, rules, &mut trace);
-    let shown = |at: usize| trace.rules[at].first_failed().map(ToString::to_string);
-    assert_eq!(shown(0).unwrap(), "attr.size is \"17\": found \"0x10\"");
-    assert_eq!(shown(1).unwrap(), "subsystem is \"block\": found \"tty\"");
-    // of the devices on the way up, the one that came furthest
-    assert_eq!(shown(2).unwrap(), format!("attr.serial is \"B*\": found \"A50285BI\" on {USB}"));
-    assert_eq!(trace.rules[3].skipped, Some(Skip::NoInterface));
-    assert!(trace.rules[4].applied() && !trace.rules[2].applied() && !trace.rules[3].applied());
-    assert_eq!(shown(5).unwrap(), "attr.nothing is \"x\": there is none");
-    // conditions behind the first that failed are shown too, marked
-    let [_, _, StepTrace::Condition(late)] = &trace.rules[0].steps[..] else {
-        panic!("{:?}", trace.rules[0])
-    };
-    assert!(late.late && late.passed);
-    let [_, StepTrace::Parent { found: Some(On::Above(found)), .. }] = &trace.rules[1].steps[..] else {
-        panic!("{:?}", trace.rules[1])
-    };
-    assert_eq!(found.as_bytes(), USB.as_bytes());
-    // no program runs for the observer's sake
-    assert_eq!(trace.rules[5].steps.len(), 1);
-    let applied: Vec<_> = trace.rules[4]
-        .steps
-        .iter()
-        .filter_map(|step| match step {
-            StepTrace::Effect { what, applied, .. } => Some((what.as_str(), applied.clone())),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(applied, [("link += d", Applied::Yes), ("link += ../e", Applied::Refused)]);
-}
-
-#[test]
-fn a_test_on_the_way_up_reports_its_device() {
-    struct Spots(Vec<String>);
-    impl Observer for Spots {
-        fn condition(&mut self, seen: &Seen<'_>) {
-            self.0.push(format!("{:?} {}", On::from(seen.on), seen.passed));
-        }
-    }
-    let machine = Machine::new();
-    let mut spots = Spots(Vec::new());
-    let found = condition("attr.bInterfaceNumber", Test::Exists(true));
-    let place = compile(vec![vec![]]).all().next().unwrap().1.place.clone();
-    let rules = vec![vec![StepKind::Parent(vec![(place, found)]), link("x")]];
-    observed(&machine, Action::Add, TTY, rules, &mut spots);
-    assert_eq!(spots.0.len(), 3);
-    assert_eq!(spots.0[0], "Event false");
-    assert!(spots.0[2].contains("1-2:1.0") && spots.0[2].ends_with("true"), "{:?}", spots.0);
-}
-
-mod properties {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
-        prop::sample::select(texts)
-    }
-
-    /// Steps of every kind that matters for order, skipping and finality.
-    fn step() -> impl Strategy<Value = StepKind> {
-        let leaf = prop_oneof![
-            one_of(&["tty", "block", "net|tty", "t*", "", "*"]).prop_map(|glob| is("subsystem", glob)),
-            one_of(&["add", "remove", "add|change", "*"]).prop_map(|glob| is("action", glob)),
-            one_of(&["add", "change"]).prop_map(|glob| is_not("action", glob)),
-            one_of(&["1", "2", ""]).prop_map(|glob| is("property.A", glob)),
-            one_of(&["1-2", "tty*", "no"]).prop_map(|glob| parent(&[("kernel", glob)])),
-            one_of(&["/bin/words", "/bin/false"]).prop_map(|line| program(line, true)),
-            one_of(&["a", "b$id", "../c"]).prop_map(link),
-            one_of(&["1", "2", "$id"]).prop_map(|value| property("A", value)),
-            one_of(&["x", "y"]).prop_map(|name| tag(ListOp::Add, name)),
-            Just(mode(0o600)),
-            Just(group("tty", 5)),
-        ];
-        (leaf, any::<bool>()).prop_map(|(step, last)| if last { fixed(step) } else { step })
-    }
-
-    thread_local! {
-        static MACHINE: Machine = Machine::new();
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn the_index_leaves_out_only_what_changes_nothing(
-            rules in prop::collection::vec(prop::collection::vec(step(), 0..5), 0..6),
-            action in prop::sample::select(&Action::ALL[..]),
-            path in prop::sample::select(&[TTY, DISK, NET, USB][..]),
-        ) {
-            MACHINE.with(|machine| {
-                let indexed = outcome(machine, action, path, rules.clone());
-                // The trace is shown all rules: it goes round the index by subsystem and action.
-                let all = observed(machine, action, path, rules, &mut Trace::default());
-                prop_assert_eq!(indexed, all);
-                Ok(())
-            })?;
-        }
-
-        #[test]
-        fn no_text_breaks_an_event(text in "(\\PC|[$%{}/.0-9a-z \n\0]){0,24}", value in prop::collection::vec(any::<u8>(), 0..24)) {
-            MACHINE.with(|machine| {
-                let mut facts = machine.facts(Action::Add, TTY);
-                let _refused = facts.properties.set("V", &value);
-                let rules = compile(vec![
-                    vec![link(&text), symlink_as_udev(ListOp::Add, &text), property("A", &text), tag(ListOp::Add, &text)],
-                    vec![link("x$env{V}y"), symlink_as_udev(ListOp::Add, "$env{V}"), property("B", "$env{V}")],
-                    vec![link("last")],
-                ]);
-                let out = evaluate(&rules, &facts, &mut Scripted::new(machine), &mut Unobserved);
-                for name in out.links.keys() {
-                    let name = name.as_bytes();
-                    prop_assert!(!name.starts_with(b"/") && !name.split(|b| *b == b'/').any(|part| part == b".."));
-                    prop_assert!(!name.iter().any(u8::is_ascii_control));
-                }
-                prop_assert!(summary(&out).contains("link last@3"));
-                Ok(())
-            })?;
-        }
-    }
-}
-
-#[test]
 fn the_table_of_codes_is_whole() {
     let machine = Machine::new();
     let text = |text: &str| Principal::Template(template(text));
     let refused = vec![
         (TTY, link("$index")),
         (TTY, act(Effect::Index { pool: "lost".into(), by: template("a") })),
+        (TTY, act(Effect::Mode(Mode::Template(template(&"0".repeat(512)).within(Limit::Value))))),
         (TTY, link("..")),
         (TTY, tag(ListOp::Add, "a b")),
         (TTY, property("A", "\n")),

@@ -342,7 +342,7 @@ fn file_test_table<'t, 'i>(cx: &mut Cx<'_>, value: &'t Value<'i>) -> Result<(&'t
         match part.key {
             "path" => path = Some(part.value),
             "not" => (path, there) = (Some(part.value), false),
-            "mode" => mode = Some(super::effect::mode_bits(cx, part.value)?),
+            "mode" => mode = Some(super::permission::mode_bits(cx, part.value)?),
             _ => return Err(cx.unknown_key(part, "`test`", KEYS)),
         }
     }

@@ -19,6 +19,7 @@ mod condition;
 mod draft;
 mod effect;
 mod known;
+mod permission;
 mod print;
 mod read;
 mod rule;

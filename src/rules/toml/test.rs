@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::codes;
-use super::effect::{Account, account, mode_bits};
+use super::permission::{Account, account, mode_bits};
 use super::read::{Cx, Entry, Reported, Value};
 use crate::diag::Place;
 use crate::ids::{Action, DevPath};

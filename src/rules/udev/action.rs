@@ -10,7 +10,7 @@ use super::line::{Cx, Lost, Parts};
 use crate::ids::Tag;
 use crate::properties::Properties;
 use crate::rules::ir::{Command, Effect, ListOp, Mode, Principal, StringEscape};
-use crate::rules::template::Template;
+use crate::rules::template::{Limit, Template};
 
 /// The options, as the man page lists them.
 pub const OPTIONS: &[&str] = &[
@@ -96,22 +96,28 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
     let op = list_op(operator);
     let attribute = token.attribute.as_ref().map(|(name, _)| *name).unwrap_or_default();
     Ok(Some(match key {
-        Key::Symlink => Effect::Link { op, names: vec![cx.template(token)], split: true },
+        Key::Symlink => Effect::Link { op, names: vec![cx.template(token, Limit::Path)], split: true },
         Key::Name => Effect::Name(name(cx, token)?),
         Key::Env => property(cx, token, attribute, operator)?,
         Key::Tag => tag(cx, token, op),
         // The name is no template here, as it is where it is compared.
-        Key::Attr => Effect::WriteAttribute { name: Template::literal(attribute), value: cx.template(token) },
+        Key::Attr => Effect::WriteAttribute {
+            name: Template::literal(attribute),
+            value: cx.template(token, Limit::Value),
+        },
         Key::Sysctl => {
             let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
-            Effect::WriteSysctl { name: cx.name_template(attribute, &span), value: cx.template(token) }
+            Effect::WriteSysctl {
+                name: cx.name_template(attribute, &span, Limit::Path),
+                value: cx.template(token, Limit::Value),
+            }
         }
         Key::Owner => return Ok(principal(cx, token, Account::User).map(Effect::Owner)),
         Key::Group => return Ok(principal(cx, token, Account::Group).map(Effect::Group)),
         Key::Mode => Effect::Mode(mode(cx, token)),
         Key::Seclabel => label(cx, token, op),
         Key::Run if attribute == "builtin" => Effect::RunBuiltin { op, builtin: asks::builtin(cx, token)? },
-        Key::Run => Effect::Run { op, command: Command::Line(cx.template(token)) },
+        Key::Run => Effect::Run { op, command: Command::Line(cx.template(token, Limit::Line)) },
         // The table gives the others no operator that sets.
         _ => return Err(cx.lost(codes::BAD_OPERATOR, "this key sets nothing", &token.span, "")),
     }))
@@ -127,7 +133,7 @@ fn name(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Template, Lost> {
             let hint = "leave `NAME` out; nodes have the kernel's names";
             Err(cx.lost(codes::BAD_NAME, "the interface has this name already", &token.value_span, hint))
         }
-        _ => Ok(cx.template(token)),
+        _ => Ok(cx.template(token, Limit::Path)),
     }
 }
 
@@ -143,13 +149,13 @@ fn property(cx: &mut Cx<'_>, token: &Token<'_>, key: &BStr, operator: Operator) 
     }
     Ok(Effect::Property {
         key: BString::from(key),
-        value: cx.template(token),
+        value: cx.template(token, Limit::Value),
         append: operator == Operator::Add,
     })
 }
 
 fn tag(cx: &mut Cx<'_>, token: &Token<'_>, op: ListOp) -> Effect {
-    let tag = cx.template(token);
+    let tag = cx.template(token, Limit::Path);
     // `TAG=""` takes all tags away.
     let clears = op == ListOp::Set && token.value.is_empty();
     if let Some(Err(error)) = tag.constant().filter(|_| !clears).map(|text| Tag::new(text)) {
@@ -168,7 +174,7 @@ fn principal(cx: &mut Cx<'_>, token: &Token<'_>, kind: Account) -> Option<Princi
     if let Some(id) = number(&token.value) {
         return Some(Principal::Id(id));
     }
-    let template = cx.template(token);
+    let template = cx.template(token, Limit::Value);
     let Some(name) = template.constant() else { return Some(Principal::Template(template)) };
     let accounts = cx.known.accounts;
     let text = name.to_str().unwrap_or_default();
@@ -205,7 +211,7 @@ fn mode(cx: &mut Cx<'_>, token: &Token<'_>) -> Mode {
     if let Some(bits) = octal(&token.value) {
         return Mode::Bits(bits);
     }
-    let template = cx.template(token);
+    let template = cx.template(token, Limit::Value);
     if template.constant().is_some() {
         let message = format!("`{}` is no mode", token.value);
         cx.warn(codes::BAD_MODE, message, &token.value_span, "write octal digits, as MODE=\"0660\"");
@@ -219,7 +225,11 @@ fn label(cx: &mut Cx<'_>, token: &Token<'_>, op: ListOp) -> Effect {
         let message = format!("there is no security module `{module}`");
         cx.warn(codes::UNKNOWN_MODULE, message, &span, "write SECLABEL{selinux} or SECLABEL{smack}");
     }
-    Effect::SecurityLabel { op, module: module.to_str_lossy().into_owned(), label: cx.template(token) }
+    Effect::SecurityLabel {
+        op,
+        module: module.to_str_lossy().into_owned(),
+        label: cx.template(token, Limit::Line),
+    }
 }
 
 /// One option; `None` if it is left out and the rest of the line stays.

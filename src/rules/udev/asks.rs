@@ -7,6 +7,7 @@ use super::keys::{self, Key};
 use super::lex::{Operator, Token};
 use super::line::{Cx, Lost, Parts};
 use crate::rules::ir::{Builtin, Command, Condition, ConstKey, Import, Subject, Test};
+use crate::rules::template::Limit;
 use crate::text::{Case, Pattern, check_glob};
 
 /// True for a condition that changes something: its line is worth running.
@@ -44,9 +45,9 @@ fn name<'t>(token: &'t Token<'_>) -> &'t BStr {
 }
 
 fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost> {
-    let attribute = |cx: &mut Cx<'_>| {
+    let attribute = |cx: &mut Cx<'_>, limit| {
         let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
-        cx.name_template(name(token), &span)
+        cx.name_template(name(token), &span, limit)
     };
     Ok(match key {
         Key::Action => Subject::Action,
@@ -63,14 +64,14 @@ fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost
         Key::Tag | Key::Tags => Subject::Tag,
         Key::Subsystem | Key::Subsystems => Subject::Subsystem,
         Key::Driver | Key::Drivers => Subject::Driver,
-        Key::Attr => Subject::Attribute(attribute(cx)),
+        Key::Attr => Subject::Attribute(attribute(cx, Limit::Value)),
         Key::Attrs => {
             parent_path(cx, token);
-            Subject::Attribute(attribute(cx))
+            Subject::Attribute(attribute(cx, Limit::Value))
         }
-        Key::Sysctl => Subject::Sysctl(attribute(cx)),
-        Key::Test => Subject::File(cx.template(token)),
-        Key::Program => Subject::Program(Command::Line(cx.template(token))),
+        Key::Sysctl => Subject::Sysctl(attribute(cx, Limit::Path)),
+        Key::Test => Subject::File(cx.template(token, Limit::Path)),
+        Key::Program => Subject::Program(Command::Line(cx.template(token, Limit::Line))),
         Key::Import => Subject::Import(import(cx, token)?),
         Key::Result => Subject::Result,
         // The table gives the others no operator that asks.
@@ -135,13 +136,13 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
         b"program" if keys::BUILTINS.iter().any(|known| known.as_bytes() == first) => {
             Import::Builtin(builtin(cx, token)?)
         }
-        b"program" => Import::Program(Command::Line(cx.template(token))),
+        b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line))),
         b"builtin" => Import::Builtin(builtin(cx, token)?),
-        b"file" => Import::File(cx.template(token)),
-        b"db" => Import::Db(cx.template(token)),
-        b"cmdline" => Import::CommandLine(cx.template(token)),
+        b"file" => Import::File(cx.template(token, Limit::Path)),
+        b"db" => Import::Db(cx.template(token, Limit::Path)),
+        b"cmdline" => Import::CommandLine(cx.template(token, Limit::Path)),
         _ => {
-            let template = cx.template(token);
+            let template = cx.template(token, Limit::Path);
             match template.constant() {
                 Some(text) => Import::Parent(Pattern::single(text, Case::Sensitive)),
                 None => Import::ParentNamed(template),
@@ -169,6 +170,6 @@ pub(super) fn builtin(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Builtin, Los
     let exact = cx.is_verbatim(token);
     let start = token.inner.end.saturating_sub(rest.len());
     let span = if exact { start..token.inner.end } else { token.inner.clone() };
-    let arguments = Command::Line(cx.template_at(rest, &span, exact));
+    let arguments = Command::Line(cx.template_at(rest, &span, exact).within(Limit::Line));
     Ok(Builtin { name: name.to_str_lossy().into_owned(), arguments })
 }

@@ -9,10 +9,6 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "has to be whole; systemd takes the first builtin whose name begins with the word",
     ),
     (
-        "long values",
-        "are not cut: systemd leaves out a property of 512 bytes and more, a link or a path of 1,024 and more, and compares 511 bytes of an attribute",
-    ),
-    (
         "a failure while a line is carried out",
         "costs the one assignment; systemd gives up the whole event for some of them",
     ),

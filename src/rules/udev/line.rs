@@ -15,7 +15,7 @@ use super::{action, asks};
 use crate::diag::{Diagnostic, Place};
 use crate::ids::Tag;
 use crate::rules::ir::{Condition, Effect, ListOp, Step, StepKind};
-use crate::rules::template::{Template, TemplateError};
+use crate::rules::template::{Limit, Template, TemplateError};
 use crate::rules::toml::Known;
 
 /// The line is left out, and why is said.
@@ -76,13 +76,13 @@ impl Cx<'_> {
     }
 
     /// The value with its substitutions.
-    pub(super) fn template(&mut self, token: &Token<'_>) -> Template {
-        self.template_at(&token.value, &token.inner, self.is_verbatim(token))
+    pub(super) fn template(&mut self, token: &Token<'_>, limit: Limit) -> Template {
+        self.template_at(&token.value, &token.inner, self.is_verbatim(token)).within(limit)
     }
 
     /// The name in braces with its substitutions.
-    pub(super) fn name_template(&mut self, name: &[u8], span: &Range<usize>) -> Template {
-        self.template_at(name, span, true)
+    pub(super) fn name_template(&mut self, name: &[u8], span: &Range<usize>, limit: Limit) -> Template {
+        self.template_at(name, span, true).within(limit)
     }
 
     /// A template; what udev lets pass is a warning, at its own place where `exact`.

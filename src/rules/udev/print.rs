@@ -154,7 +154,7 @@ fn quoted(value: &[u8]) -> Said {
 
 /// The text of a template, if udev reads it as the same.
 fn said(template: &Template) -> Said<&BStr> {
-    if Template::parse_udev(template.text()).0 == *template {
+    if Template::parse_udev(template.text()).0.parts() == template.parts() {
         Ok(template.text())
     } else {
         Err(format!("`{}`", template.text()))
