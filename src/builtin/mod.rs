@@ -6,7 +6,9 @@
 
 mod deed;
 pub mod hwdb;
+mod input_id;
 mod look;
+mod node;
 mod path_id;
 mod shared;
 mod usb_id;
@@ -106,6 +108,12 @@ pub static BUILTINS: &[Builtin] = &[
         run: hwdb::run,
     },
     Builtin {
+        name: "input_id",
+        about: "what kind of input device it is: ID_INPUT and its relatives",
+        once: false,
+        run: input_id::run,
+    },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
@@ -120,7 +128,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["hwdb", "path_id", "usb_id"];
+pub const NAMES: &[&str] = &["hwdb", "input_id", "path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

@@ -1,6 +1,7 @@
 //! Owns system calls as safe functions, `nix` first and `libc` for its gaps. The only room with `unsafe`.
 #![allow(unsafe_code)]
 
+pub mod evdev;
 pub mod fs;
 pub mod netlink;
 pub mod process;
