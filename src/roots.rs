@@ -97,6 +97,20 @@ impl Roots {
         [&self.etc, &self.usr_lib].map(|dir| dir.join("udev/hwdb.d")).into()
     }
 
+    /// Where systemd-logind says which session is in front of each seat.
+    pub fn seats(&self) -> PathBuf {
+        self.run.join("systemd/seats")
+    }
+
+    /// The directory of the kernel's modules where it is not the running system's own.
+    pub fn kernel_modules(&self) -> Option<PathBuf> {
+        if *self == Self::system() {
+            return None;
+        }
+        let release = std::fs::read_to_string(self.proc.join("sys/kernel/osrelease")).unwrap_or_default();
+        Some(self.usr_lib.join("modules").join(release.trim()))
+    }
+
     /// Relative program names of rules are looked up here.
     pub fn helper_dir(&self) -> PathBuf {
         self.usr_lib.join("udev")

@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::ids::{DevNum, LinkName, NodeKind};
-use crate::sys::fs::{Symlinks, open_beneath, open_dir, set_mode};
+use crate::sys::fs::{Symlinks, open_beneath, open_dir, reopen, set_mode};
 
 /// What a node should have; `None` leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,6 +76,18 @@ impl NodeDir {
     /// Opens the device directory.
     pub fn open(devices: &Path) -> io::Result<Self> {
         Ok(Self { dir: open_dir(devices)? })
+    }
+
+    /// Opens the node of device `number`, checked to be it before anything is asked of the driver. Errors: the kernel's;
+    /// `ENOENT` for a node that is not there or another device's.
+    pub fn open_node(&self, node: &LinkName, number: DevNum, flags: OFlag) -> Result<OwnedFd, NodeError> {
+        let fail = |errno| NodeError { doing: "open", node: node.clone(), errno };
+        let look = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let file = open_beneath(&self.dir, node.as_bytes(), look, Symlinks::Refused).map_err(fail)?;
+        if device_number(&fstat(&file).map_err(fail)?) != Some(number) {
+            return Err(fail(Errno::ENOENT));
+        }
+        if flags.contains(OFlag::O_PATH) { Ok(file) } else { reopen(&file, flags).map_err(fail) }
     }
 
     /// Gives the node of device `number` what `want` says.

@@ -4,17 +4,25 @@ use std::fmt;
 
 use bstr::BString;
 
+use super::{Access, Keyboard};
+
 /// One thing to be done to the device of the event, or for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
     /// Load the kernel modules of these names or aliases (`modprobe(8)`), in order; one that there is not is no failure.
     LoadModules(Vec<BString>),
+    /// Set up an input device: keys, axes, speed.
+    Keyboard(Keyboard),
+    /// Let a user, and no other that is named, use the device's node.
+    Access(Access),
 }
 
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Deed::LoadModules(names) => write!(f, "load modules: {}", bstr::join(" ", names).escape_ascii()),
+            Deed::Keyboard(wanted) => wanted.fmt(f),
+            Deed::Access(access) => access.fmt(f),
         }
     }
 }

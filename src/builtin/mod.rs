@@ -4,13 +4,17 @@
 //! they are given, return what they found and write nothing: what has to be done to the machine they return as [`Deed`]s,
 //! and `apply` carries those out.
 
+mod btrfs;
 mod deed;
 pub mod hwdb;
 mod input_id;
+mod keyboard;
+mod kmod;
 mod look;
 mod node;
 mod path_id;
 mod shared;
+mod uaccess;
 mod usb_id;
 
 use std::time::Instant;
@@ -18,7 +22,9 @@ use std::time::Instant;
 use bstr::BString;
 
 pub use self::deed::Deed;
+pub use self::keyboard::{AxisChange, Keyboard};
 pub use self::shared::Shared;
+pub use self::uaccess::Access;
 use crate::device::{Device, Reader};
 use crate::ids::Action;
 use crate::properties::Properties;
@@ -102,6 +108,12 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "btrfs",
+        about: "whether all devices of a btrfs file system are there: ID_BTRFS_READY",
+        once: false,
+        run: btrfs::run,
+    },
+    Builtin {
         name: "hwdb",
         about: "what the hardware database knows of a device",
         once: false,
@@ -114,10 +126,23 @@ pub static BUILTINS: &[Builtin] = &[
         run: input_id::run,
     },
     Builtin {
+        name: "keyboard",
+        about: "keys, axes and speed of an input device, as properties say",
+        once: false,
+        run: keyboard::run,
+    },
+    Builtin { name: "kmod", about: "the kernel modules that a device needs", once: false, run: kmod::run },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
         run: path_id::run,
+    },
+    Builtin {
+        name: "uaccess",
+        about: "the user in front of the seat may use the device",
+        once: false,
+        run: uaccess::run,
     },
     Builtin {
         name: "usb_id",
@@ -128,7 +153,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["hwdb", "input_id", "path_id", "usb_id"];
+pub const NAMES: &[&str] = &["btrfs", "hwdb", "input_id", "keyboard", "kmod", "path_id", "uaccess", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

@@ -9,7 +9,7 @@ use nix::sys::stat::fstat;
 use super::Context;
 use crate::device::Source;
 use crate::ids::{DevNum, LinkName, NodeKind};
-use crate::sys::fs::{Symlinks, is_kind, open_beneath, open_dir};
+use crate::sys::fs::{Symlinks, is_kind, open_beneath, open_dir, reopen};
 
 /// The name of the device's node, relative to the device directory. `None`: it has none.
 pub(super) fn node_name(context: &Context<'_>) -> Option<LinkName> {
@@ -25,13 +25,16 @@ pub(super) fn event_node(context: &Context<'_>) -> Result<OwnedFd, Errno> {
     let (Some(name), Some(number), true) = (node_name(context), context.device.devnum(), live) else {
         return Err(Errno::ENODEV);
     };
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = open_beneath(open_dir(&context.roots.dev)?, name.as_bytes(), flags, Symlinks::Refused)?;
+    let look = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    let file = open_beneath(open_dir(&context.roots.dev)?, name.as_bytes(), look, Symlinks::Refused)?;
     let stat = fstat(&file)?;
     let found = DevNum {
         kind: NodeKind::Char,
         major: u32::try_from(nix::sys::stat::major(stat.st_rdev)).map_err(|_| Errno::ENODEV)?,
         minor: u32::try_from(nix::sys::stat::minor(stat.st_rdev)).map_err(|_| Errno::ENODEV)?,
     };
-    if is_kind(&stat, libc::S_IFCHR) && found == number { Ok(file) } else { Err(Errno::ENODEV) }
+    match is_kind(&stat, libc::S_IFCHR) && found == number {
+        true => reopen(&file, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY),
+        false => Err(Errno::ENODEV),
+    }
 }

@@ -11,6 +11,7 @@ use super::programs::{Asking, Memory, Recalling};
 use super::{DaemonError, report};
 use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
+use crate::apply::modules::Modules;
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
@@ -131,6 +132,17 @@ impl Engine {
     /// Where it works.
     pub fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// The kernel modules that are being loaded beside the events.
+    pub fn modules(&self) -> &Modules {
+        self.deeds.modules()
+    }
+
+    /// Lets databases that have changed on disk be read anew. For a reload.
+    pub fn refresh(&self) {
+        self.shared.refresh();
+        self.modules().refresh();
     }
 
     /// The devices.

@@ -1,7 +1,10 @@
 //! Owns system calls as safe functions, `nix` first and `libc` for its gaps. The only room with `unsafe`.
 #![allow(unsafe_code)]
 
+pub mod btrfs;
 pub mod evdev;
 pub mod fs;
+pub mod kmod;
 pub mod netlink;
 pub mod process;
+pub mod xattr;
