@@ -5,6 +5,7 @@ use std::fmt;
 use bstr::BString;
 
 use super::interface::Interface;
+use super::{Access, Keyboard};
 
 /// One thing to be done to the device of the event, or for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,10 @@ pub enum Deed {
     LoadModules(Vec<BString>),
     /// Set up the network interface of the event.
     Interface(Interface),
+    /// Set up an input device: keys, axes, speed.
+    Keyboard(Keyboard),
+    /// Let a user, and no other that is named, use the device's node.
+    Access(Access),
 }
 
 impl fmt::Display for Deed {
@@ -20,6 +25,8 @@ impl fmt::Display for Deed {
         match self {
             Deed::LoadModules(names) => write!(f, "load modules: {}", bstr::join(" ", names).escape_ascii()),
             Deed::Interface(interface) => interface.fmt(f),
+            Deed::Keyboard(wanted) => wanted.fmt(f),
+            Deed::Access(access) => access.fmt(f),
         }
     }
 }

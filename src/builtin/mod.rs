@@ -4,15 +4,22 @@
 //! they are given, return what they found and write nothing: what has to be done to the machine they return as [`Deed`]s,
 //! and `apply` carries those out.
 
+mod btrfs;
 mod deed;
+pub mod hwdb;
+mod input_id;
 pub mod interface;
+mod keyboard;
+mod kmod;
 mod look;
 mod net;
 mod net_driver;
 mod net_id;
 mod net_setup_link;
+mod node;
 mod path_id;
 mod shared;
+mod uaccess;
 mod usb_id;
 
 use std::time::Instant;
@@ -20,7 +27,9 @@ use std::time::Instant;
 use bstr::BString;
 
 pub use self::deed::Deed;
+pub use self::keyboard::{AxisChange, Keyboard};
 pub use self::shared::Shared;
+pub use self::uaccess::Access;
 use crate::device::{Device, Reader};
 use crate::ids::Action;
 use crate::properties::Properties;
@@ -110,6 +119,31 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "btrfs",
+        about: "whether all devices of a btrfs file system are there: ID_BTRFS_READY",
+        once: false,
+        run: btrfs::run,
+    },
+    Builtin {
+        name: "hwdb",
+        about: "what the hardware database knows of a device",
+        once: false,
+        run: hwdb::run,
+    },
+    Builtin {
+        name: "input_id",
+        about: "what kind of input device it is: ID_INPUT and its relatives",
+        once: false,
+        run: input_id::run,
+    },
+    Builtin {
+        name: "keyboard",
+        about: "keys, axes and speed of an input device, as properties say",
+        once: false,
+        run: keyboard::run,
+    },
+    Builtin { name: "kmod", about: "the kernel modules that a device needs", once: false, run: kmod::run },
+    Builtin {
         name: "net_driver",
         about: "the driver of a network interface: ID_NET_DRIVER",
         once: true,
@@ -134,6 +168,12 @@ pub static BUILTINS: &[Builtin] = &[
         run: path_id::run,
     },
     Builtin {
+        name: "uaccess",
+        about: "the user in front of the seat may use the device",
+        once: false,
+        run: uaccess::run,
+    },
+    Builtin {
         name: "usb_id",
         about: "what a USB device says it is: ID_VENDOR, ID_MODEL, ID_SERIAL and their relatives",
         once: true,
@@ -142,7 +182,19 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["net_driver", "net_id", "net_setup_link", "path_id", "usb_id"];
+pub const NAMES: &[&str] = &[
+    "btrfs",
+    "hwdb",
+    "input_id",
+    "keyboard",
+    "kmod",
+    "net_driver",
+    "net_id",
+    "net_setup_link",
+    "path_id",
+    "uaccess",
+    "usb_id",
+];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {

@@ -480,4 +480,5 @@ access   = "active-user"
     assert_eq!(found["diagnostics"], serde_json::json!([]));
     let dev = bench.roots.dev.join("ttyUSB0");
     assert_eq!(found["run"][0]["program"][1], format!("small {}", dev.display()));
+    assert_eq!(found["run"][1]["builtin"], "uaccess");
 }

@@ -2,9 +2,13 @@
 #![allow(unsafe_code)]
 
 pub mod block;
+pub mod btrfs;
 pub mod ethtool;
+pub mod evdev;
 pub mod fs;
+pub mod kmod;
 pub mod netlink;
 pub mod process;
 pub mod random;
 pub mod rtnetlink;
+pub mod xattr;

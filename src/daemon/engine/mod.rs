@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
+use crate::apply::modules::Modules;
 use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
 use crate::daemon::{DaemonError, report};
@@ -159,6 +160,17 @@ impl Engine {
     /// Where it works.
     pub fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// The kernel modules that are being loaded beside the events.
+    pub fn modules(&self) -> &Modules {
+        self.deeds.modules()
+    }
+
+    /// Lets databases that have changed on disk be read anew. For a reload.
+    pub fn refresh(&self) {
+        self.shared.refresh();
+        self.modules().refresh();
     }
 
     /// The devices.

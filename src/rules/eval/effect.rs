@@ -26,6 +26,8 @@ const IFNAME_MAX: usize = 15;
 const TAG_SYSTEMD: &[u8] = b"systemd";
 /// The tag by which the session's user gets access.
 const TAG_UACCESS: &[u8] = b"uaccess";
+/// The builtin that gives it.
+const BUILTIN_UACCESS: &str = "uaccess";
 /// The property in which systemd reads which units to start.
 const SYSTEMD_WANTS: &[u8] = b"SYSTEMD_WANTS";
 
@@ -210,7 +212,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
             Effect::Run { op, command } => self.run_program(place, *op, command),
             Effect::RunBuiltin { op, builtin } => self.run_builtin(place, *op, builtin),
             Effect::Index { pool, by } => self.take_index(pool, by),
-            Effect::Access(Access::ActiveUser) => self.tag(place, ListOp::Add, TAG_UACCESS.into()),
+            Effect::Access(Access::ActiveUser) => self.give_access(place),
             Effect::Watch(value) => {
                 self.out.watch = Some(Given { value: *value, from: from() });
                 Ok(())
@@ -476,6 +478,15 @@ impl<'e, H: Host> Evaluation<'e, H> {
     fn run_builtin(&mut self, place: &Place, op: ListOp, builtin: &Builtin) -> Result<(), Refusal> {
         let arguments = self.argv(&builtin.arguments)?;
         self.run(place, op, Some(Job::Builtin { name: builtin.name.clone(), arguments }));
+        Ok(())
+    }
+
+    /// The tag is for logind, which gives the device to another user when another session comes to the front; the builtin
+    /// is for now, and needs no rule of udev's that looks at the tag.
+    fn give_access(&mut self, place: &Place) -> Result<(), Refusal> {
+        self.tag(place, ListOp::Add, TAG_UACCESS.into())?;
+        let job = Job::Builtin { name: BUILTIN_UACCESS.into(), arguments: Vec::new() };
+        self.run(place, ListOp::Add, Some(job));
         Ok(())
     }
 
