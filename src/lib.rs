@@ -18,6 +18,7 @@ pub mod log;
 pub mod recording;
 
 // level 2
+pub mod probe;
 pub mod queue;
 pub mod store;
 pub mod uevent;

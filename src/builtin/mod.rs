@@ -4,8 +4,10 @@
 //! they are given, return what they found and write nothing: what has to be done to the machine they return as [`Deed`]s,
 //! and `apply` carries those out.
 
+mod blkid;
 mod deed;
 mod look;
+mod medium;
 mod path_id;
 mod shared;
 mod usb_id;
@@ -99,6 +101,12 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "blkid",
+        about: "what is on a disk or partition: ID_FS_* and ID_PART_*",
+        once: true,
+        run: blkid::run,
+    },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
@@ -113,7 +121,7 @@ pub static BUILTINS: &[Builtin] = &[
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["path_id", "usb_id"];
+pub const NAMES: &[&str] = &["blkid", "path_id", "usb_id"];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {
