@@ -1,10 +1,13 @@
 //! Owns udev's names for what libblkid finds, and how each value is written. Pure.
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::Facts;
 use crate::properties::Properties;
-use crate::text::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
+use crate::text::{collapse_whitespace, encode_node_name};
+
+/// The longest value that goes into links.
+const LINK_MAX: usize = 255;
 
 /// The properties of these facts; a fact that udev has no name for gives none.
 pub(super) fn properties(facts: &Facts) -> Properties {
@@ -52,9 +55,16 @@ fn plain(value: &[u8]) -> BString {
         .into()
 }
 
-/// White space collapsed, unsafe bytes replaced.
+/// As libblkid writes it for udev: white space collapsed, what is no UTF-8 replaced byte by byte, at most 255 bytes.
+/// Control bytes too are replaced, which libblkid leaves: nobody wants them in a name.
 fn for_links(value: &[u8]) -> BString {
-    replace_unsafe(&collapse_whitespace(value), SafeExtra::Value)
+    let mut out = BString::default();
+    for chunk in collapse_whitespace(value).utf8_chunks() {
+        out.extend(chunk.valid().bytes().map(|b| if b.is_ascii_control() { b'_' } else { b }));
+        out.extend(chunk.invalid().iter().map(|_| b'_'));
+    }
+    out.truncate(LINK_MAX);
+    out
 }
 
 #[cfg(test)]
@@ -62,11 +72,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn bytes_that_are_no_text() {
+        assert_eq!(for_links(b"a\xff\xfeb \xe9x"), "a__b__x");
+        assert_eq!(for_links(&[b'x'; 300]).len(), 255);
+    }
+
+    #[test]
     fn names_and_values() {
         for (name, value, expected) in [
             ("TYPE", "ext4", "ID_FS_TYPE=ext4"),
             ("LABEL", " my  disk/1 ", r"ID_FS_LABEL=my_disk/1 ID_FS_LABEL_ENC=\x20my\x20\x20disk\x2f1\x20"),
-            ("LABEL", "Dätä;", r"ID_FS_LABEL=Dätä_ ID_FS_LABEL_ENC=Dätä\x3b"),
+            ("LABEL", "Dätä;", r"ID_FS_LABEL=Dätä; ID_FS_LABEL_ENC=Dätä\x3b"),
+            ("LABEL", "a\u{1}b", r"ID_FS_LABEL=a_b ID_FS_LABEL_ENC=a\x01b"),
             ("LABEL", "", ""),
             ("UUID", "A-B", "ID_FS_UUID=A-B ID_FS_UUID_ENC=A-B"),
             ("FSSIZE", "4096", "ID_FS_SIZE=4096"),
