@@ -9,11 +9,26 @@ use bstr::BString;
 pub enum Deed {
     /// Load the kernel modules of these names or aliases (`modprobe(8)`), in order; one that there is not is no failure.
     LoadModules(Vec<BString>),
+    /// Lock the door of an optical drive, so that its button asks for an event; or unlock it.
+    Door {
+        /// The drive's node below the device directory.
+        node: BString,
+        /// Lock it.
+        lock: bool,
+    },
+    /// Open the tray of an optical drive.
+    Eject {
+        /// The drive's node below the device directory.
+        node: BString,
+    },
 }
 
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Deed::Door { node, lock: true } => write!(f, "lock the door of {node}"),
+            Deed::Door { node, lock: false } => write!(f, "unlock the door of {node}"),
+            Deed::Eject { node } => write!(f, "eject the medium of {node}"),
             Deed::LoadModules(names) => write!(f, "load modules: {}", bstr::join(" ", names).escape_ascii()),
         }
     }

@@ -9,12 +9,12 @@ use bstr::{BStr, BString, ByteSlice};
 use nix::errno::Errno;
 
 use super::{BuiltinError, Context};
-use crate::device::Device;
+use crate::device::{Device, Source};
 use crate::ids::NodeKind;
 use crate::probe::{Answer, Refusal, Request};
 use crate::roots::Roots;
 use crate::sys::fs::open_dir;
-use crate::sys::medium::open_node;
+use crate::sys::medium::{Numbers, Reply, open_node};
 
 /// The longest time that one question may take: a drive that has to spin up takes seconds.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -53,10 +53,28 @@ impl Context<'_> {
         let number = device.devnum().ok_or_else(none)?;
         let uevent = self.reader.uevent(device);
         let name = node_name(uevent.get("DEVNAME").ok_or_else(none)?, self.roots);
-        let numbers = (u64::from(number.major), u64::from(number.minor));
-        let opened = open_dir(&self.roots.dev)
-            .and_then(|dir| open_node(dir, name, number.kind == NodeKind::Block, numbers));
-        match opened {
+        let block = number.kind == NodeKind::Block;
+        self.open_as(name, Some((block, number.major.into(), number.minor.into())))
+    }
+
+    /// Opens what a helper program was told to look at: the node of that path, or without one the device's own.
+    pub(super) fn open_path(&self, path: Option<&BString>) -> Result<Medium, Closed> {
+        let Some(path) = path else { return self.open(self.device) };
+        let name = node_name(path.as_bstr(), self.roots);
+        let uevent = self.reader.uevent(self.device);
+        if uevent.get("DEVNAME").is_some_and(|own| node_name(own, self.roots) == name) {
+            return self.open(self.device);
+        }
+        self.open_as(name, None)
+    }
+
+    fn open_as(&self, name: &[u8], expected: Option<Numbers>) -> Result<Medium, Closed> {
+        if matches!(self.reader.tree().source(), Source::Recording(_)) {
+            // what has the same name and number here is another machine's
+            let text = format!("a recording does not hold what `{}` holds", name.as_bstr());
+            return Err(Closed::Failed(BuiltinError::Failed(text)));
+        }
+        match open_dir(&self.roots.dev).and_then(|dir| open_node(dir, name, expected)) {
             Ok(file) => Ok(Medium { name: name.into(), file }),
             Err(Errno::ENXIO | Errno::ENOMEDIUM) => Err(Closed::Absent),
             Err(errno) => {
@@ -93,6 +111,56 @@ impl Context<'_> {
     pub(super) fn ask(&self, request: &Request, medium: &Medium) -> Result<Answer, BuiltinError> {
         self.try_ask(request, medium)?
             .map_err(|why| BuiltinError::Failed(format!("`{}` was not read: {why}", medium.name)))
+    }
+}
+
+/// What answers questions about a drive: the probe, or a test.
+pub(super) trait Drive {
+    /// Asks. Error: the drive can't say, and why; a helper then tries another way, or says less.
+    fn ask(&self, request: Request) -> Result<Answer, BuiltinError>;
+
+    /// Sends a SCSI command and takes at most `room` bytes.
+    fn scsi(&self, command: &[u8], room: u16) -> Result<Reply, BuiltinError> {
+        match self.ask(Request::Scsi { command: command.into(), room, timeout: COMMAND_MS })? {
+            Answer::Reply(reply) => Ok(reply),
+            _ => Ok(Reply::default()),
+        }
+    }
+
+    /// The data of a command that went well.
+    fn data(&self, command: &[u8], room: u16) -> Result<Vec<u8>, BuiltinError> {
+        match self.scsi(command, room)? {
+            Reply { data, status: 0, transport: 0, .. } => Ok(data),
+            Reply { status, transport, sense, .. } => Err(BuiltinError::Failed(format!(
+                "command {:#04x} failed: status {status:#x}, transport {transport:#x}, sense {}",
+                command.first().copied().unwrap_or_default(),
+                sense.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+            ))),
+        }
+    }
+
+    /// A structure, or plain bytes.
+    fn bytes(&self, request: Request) -> Result<Vec<u8>, BuiltinError> {
+        match self.ask(request)? {
+            Answer::Bytes(bytes) => Ok(bytes),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// How long one command may take, in milliseconds.
+const COMMAND_MS: u32 = 30_000;
+
+/// An open drive, asked through a probe.
+#[derive(Debug)]
+pub(super) struct Probed<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) medium: Medium,
+}
+
+impl Drive for Probed<'_> {
+    fn ask(&self, request: Request) -> Result<Answer, BuiltinError> {
+        self.context.ask(&request, &self.medium)
     }
 }
 

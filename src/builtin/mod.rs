@@ -4,13 +4,21 @@
 //! they are given, return what they found and write nothing: what has to be done to the machine they return as [`Deed`]s,
 //! and `apply` carries those out.
 
+mod ata_id;
 mod blkid;
+mod cdrom_id;
 mod deed;
+mod dmi_memory_id;
+mod fido_id;
+pub mod helper;
 mod look;
 mod medium;
+mod mtd_probe;
 mod path_id;
+mod scsi_id;
 mod shared;
 mod usb_id;
+mod v4l_id;
 
 use std::time::Instant;
 
@@ -101,10 +109,40 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "ata_id",
+        about: "what an ATA drive says it is: ID_ATA*, ID_SERIAL, ID_WWN",
+        once: false,
+        run: |arguments, context| helper::run("ata_id", arguments, context),
+    },
+    Builtin {
         name: "blkid",
         about: "what is on a disk or partition: ID_FS_* and ID_PART_*",
         once: true,
         run: blkid::run,
+    },
+    Builtin {
+        name: "cdrom_id",
+        about: "what an optical drive can do and holds: ID_CDROM*",
+        once: false,
+        run: |arguments, context| helper::run("cdrom_id", arguments, context),
+    },
+    Builtin {
+        name: "dmi_memory_id",
+        about: "the memory modules that the firmware knows: MEMORY_*",
+        once: false,
+        run: |arguments, context| helper::run("dmi_memory_id", arguments, context),
+    },
+    Builtin {
+        name: "fido_id",
+        about: "whether a HID device is a security token: ID_FIDO_TOKEN",
+        once: false,
+        run: |arguments, context| helper::run("fido_id", arguments, context),
+    },
+    Builtin {
+        name: "mtd_probe",
+        about: "whether a flash holds a SmartMedia card's layer: MTD_FTL",
+        once: false,
+        run: |arguments, context| helper::run("mtd_probe", arguments, context),
     },
     Builtin {
         name: "path_id",
@@ -113,15 +151,38 @@ pub static BUILTINS: &[Builtin] = &[
         run: path_id::run,
     },
     Builtin {
+        name: "scsi_id",
+        about: "what a SCSI device says it is: ID_SCSI*, ID_SERIAL, ID_WWN*",
+        once: false,
+        run: |arguments, context| helper::run("scsi_id", arguments, context),
+    },
+    Builtin {
         name: "usb_id",
         about: "what a USB device says it is: ID_VENDOR, ID_MODEL, ID_SERIAL and their relatives",
         once: true,
         run: usb_id::run,
     },
+    Builtin {
+        name: "v4l_id",
+        about: "what a video device is called and can do: ID_V4L_*",
+        once: false,
+        run: |arguments, context| helper::run("v4l_id", arguments, context),
+    },
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["blkid", "path_id", "usb_id"];
+pub const NAMES: &[&str] = &[
+    "ata_id",
+    "blkid",
+    "cdrom_id",
+    "dmi_memory_id",
+    "fido_id",
+    "mtd_probe",
+    "path_id",
+    "scsi_id",
+    "usb_id",
+    "v4l_id",
+];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {
@@ -150,6 +211,6 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known() {
         let error = BuiltinError::Unknown("blikd".into()).to_string();
-        assert!(error.starts_with("no builtin `blikd`; there are: ") && error.ends_with("usb_id"), "{error}");
+        assert!(error.starts_with("no builtin `blikd`; there are: ") && error.contains("usb_id"), "{error}");
     }
 }

@@ -106,6 +106,8 @@ fn answer(library: Option<&Library>, request: &Request, file: OwnedFd) -> Result
         Request::AtaIdentity => bytes(device::identity(file).map(Into::into)),
         Request::VideoCapability => bytes(device::video_capability(file).map(Into::into)),
         Request::FlashInfo => bytes(device::flash_info(file).map(Into::into)),
+        Request::DriveCapability => bytes(device::drive_capability(file).map(|v| v.to_le_bytes().into())),
+        Request::DriveStatus => bytes(device::drive_status(file).map(|v| v.to_le_bytes().into())),
         Request::Read { offset, room } => bytes(device::read_at(file, *offset, *room)),
         Request::Trespass(what) => trespass(*what, file.as_fd()),
     }

@@ -93,6 +93,10 @@ pub enum Request {
     VideoCapability,
     /// `struct mtd_info_user`. Answer: [`Answer::Bytes`], 32.
     FlashInfo,
+    /// What an optical drive can do, `CDC_*`. Answer: [`Answer::Bytes`], 4, little endian.
+    DriveCapability,
+    /// What is in an optical drive, `CDS_*`. Answer: the same.
+    DriveStatus,
     /// Plain bytes. Answer: [`Answer::Bytes`], at most `room`.
     Read {
         /// Where from.

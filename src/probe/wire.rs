@@ -139,6 +139,8 @@ pub(super) fn write_request(request: &Request) -> Vec<u8> {
         Request::VideoCapability => Writer::tag(4),
         Request::FlashInfo => Writer::tag(5),
         Request::Read { offset, room } => Writer::tag(6).u64(*offset).u16(*room),
+        Request::DriveCapability => Writer::tag(8),
+        Request::DriveStatus => Writer::tag(9),
         Request::Trespass(what) => {
             let at = TRESPASSES.iter().position(|t| t == what).and_then(|at| u8::try_from(at).ok());
             Writer::tag(7).u8(at.unwrap_or(u8::MAX))
@@ -170,6 +172,8 @@ pub(super) fn read_request(message: &[u8]) -> Result<Request, BadMessage> {
             let what = TRESPASSES.get(usize::from(from.u8()?));
             Request::Trespass(*what.ok_or(BadMessage("there is no such request"))?)
         }
+        8 => Request::DriveCapability,
+        9 => Request::DriveStatus,
         _ => return Err(BadMessage("there is no such request")),
     };
     from.end()?;
@@ -259,6 +263,7 @@ fn fits(request: &Request, answer: &Answer) -> bool {
         (Request::AtaIdentity, Answer::Bytes(bytes)) => bytes.len() == 512,
         (Request::VideoCapability, Answer::Bytes(bytes)) => bytes.len() == 104,
         (Request::FlashInfo, Answer::Bytes(bytes)) => bytes.len() == 32,
+        (Request::DriveCapability | Request::DriveStatus, Answer::Bytes(bytes)) => bytes.len() == 4,
         (Request::Trespass(_), Answer::Bytes(_)) => true,
         _ => false,
     }
@@ -286,6 +291,8 @@ mod tests {
             Request::AtaIdentity,
             Request::VideoCapability,
             Request::FlashInfo,
+            Request::DriveCapability,
+            Request::DriveStatus,
             Request::Read { offset: 512, room: 65535 },
         ];
         for request in requests.into_iter().chain(TRESPASSES.map(Request::Trespass)) {

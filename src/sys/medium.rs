@@ -33,13 +33,26 @@ pub mod number {
     pub const CDROM_MEDIA_CHANGED: u32 = 0x5325;
 }
 
-/// Opens the node `name` below the device directory for reading, without waiting for a medium, if it is that of the device
-/// with these numbers. Errors: the kernel's; `ENODEV` when what has the name is another device, or none.
-pub fn open_node(dir: impl AsFd, name: &[u8], block: bool, number: (u64, u64)) -> Result<OwnedFd, Errno> {
-    let found = open_beneath(dir, name, OFlag::O_PATH | OFlag::O_NOFOLLOW, Symlinks::Refused)?;
+/// A block device or not, major and minor number.
+pub type Numbers = (bool, u64, u64);
+
+/// Opens the node `name` below the device directory for reading, without waiting for a medium. With `expected`, only if it is
+/// that of the device with these numbers, and no link on the way. Errors: the kernel's; `ENODEV` when what has the name is
+/// another device, or none.
+pub fn open_node(dir: impl AsFd, name: &[u8], expected: Option<Numbers>) -> Result<OwnedFd, Errno> {
+    let (flags, links) = match expected {
+        Some(_) => (OFlag::O_PATH | OFlag::O_NOFOLLOW, Symlinks::Refused),
+        None => (OFlag::O_PATH, Symlinks::Within),
+    };
+    let found = open_beneath(dir, name, flags, links)?;
     let stat = fstat(&found)?;
-    let kind = if block { libc::S_IFBLK } else { libc::S_IFCHR };
-    if stat.st_mode & libc::S_IFMT != kind || (major(stat.st_rdev), minor(stat.st_rdev)) != number {
+    let block = match stat.st_mode & libc::S_IFMT {
+        libc::S_IFBLK => true,
+        libc::S_IFCHR => false,
+        _ => return Err(Errno::ENODEV),
+    };
+    let numbers = (block, major(stat.st_rdev), minor(stat.st_rdev));
+    if expected.is_some_and(|expected| expected != numbers) {
         return Err(Errno::ENODEV);
     }
     // nothing can be put in the place of what has been looked at
@@ -91,6 +104,75 @@ struct SgIoHeader {
     info: libc::c_uint,
 }
 
+/// `struct sg_io_v4` of `linux/bsg.h`.
+#[repr(C)]
+#[derive(Default)]
+struct SgIoV4 {
+    guard: i32,
+    protocol: u32,
+    subprotocol: u32,
+    request_len: u32,
+    request: u64,
+    request_tag: u64,
+    request_attr: u32,
+    request_priority: u32,
+    request_extra: u32,
+    max_response_len: u32,
+    response: u64,
+    dout_iovec_count: u32,
+    dout_xfer_len: u32,
+    din_iovec_count: u32,
+    din_xfer_len: u32,
+    dout_xferp: u64,
+    din_xferp: u64,
+    timeout: u32,
+    flags: u32,
+    usr_ptr: u64,
+    spare_in: u32,
+    driver_status: u32,
+    transport_status: u32,
+    device_status: u32,
+    retry_delay: u32,
+    info: u32,
+    duration: u32,
+    response_len: u32,
+    din_resid: i32,
+    dout_resid: i32,
+    generated_tag: u64,
+    spare_out: u32,
+    padding: u32,
+}
+
+/// As [`scsi`], for the nodes of `bsg`, which know the newer structure only.
+fn scsi_by_bsg(device: impl AsFd, command: &[u8], room: u16, timeout: u32) -> Result<Reply, Errno> {
+    let mut data = vec![0u8; usize::from(room)];
+    let mut sense = [0u8; 64];
+    let address = |pointer: *const u8| u64::try_from(pointer.addr()).unwrap_or_default();
+    let mut call = SgIoV4 {
+        guard: i32::from(b'Q'),
+        request_len: u32::try_from(command.len()).map_err(|_| Errno::EINVAL)?,
+        request: address(command.as_ptr()),
+        max_response_len: 64,
+        response: address(sense.as_mut_ptr()),
+        din_xfer_len: room.into(),
+        din_xferp: address(data.as_mut_ptr()),
+        timeout,
+        ..SgIoV4::default()
+    };
+    // SAFETY: the structure has the kernel's layout; its three places are alive and as long as it says
+    let result = unsafe { libc::ioctl(device.as_fd().as_raw_fd(), number::SG_IO.into(), &raw mut call) };
+    Errno::result(result)?;
+    let missing = usize::try_from(call.din_resid).unwrap_or(0);
+    data.truncate(data.len().saturating_sub(missing));
+    let sense_len = usize::try_from(call.response_len).unwrap_or(0).min(sense.len());
+    Ok(Reply {
+        data,
+        status: u8::try_from(call.device_status).unwrap_or(u8::MAX),
+        transport: call.transport_status << 16 | (call.driver_status & !0x08),
+        sense: sense.get(..sense_len).unwrap_or_default().to_vec(),
+    })
+}
+
 /// Sends the SCSI command `command` (at most 16 bytes) and reads at most `room` bytes, within `timeout` milliseconds.
 /// Error: the kernel's, `EPERM` for a command that it lets only privileged processes send.
 pub fn scsi(device: impl AsFd, command: &[u8], room: u16, timeout: u32) -> Result<Reply, Errno> {
@@ -126,7 +208,10 @@ pub fn scsi(device: impl AsFd, command: &[u8], room: u16, timeout: u32) -> Resul
     };
     // SAFETY: the header has the kernel's layout; its three places are alive and as long as it says
     let result = unsafe { libc::ioctl(device.as_fd().as_raw_fd(), number::SG_IO.into(), &raw mut header) };
-    Errno::result(result)?;
+    match Errno::result(result) {
+        Err(Errno::EINVAL) => return scsi_by_bsg(device, command, room, timeout),
+        other => drop(other?),
+    }
     let missing = usize::try_from(header.residue).unwrap_or(0);
     data.truncate(data.len().saturating_sub(missing));
     Ok(Reply {
@@ -169,6 +254,44 @@ pub fn loop_info(device: impl AsFd) -> Result<[u8; 232], Errno> {
     structure(device, number::LOOP_GET_STATUS64)
 }
 
+/// What an optical drive can do, as `CDC_*` bits of `linux/cdrom.h`.
+pub fn drive_capability(device: impl AsFd) -> Result<u32, Errno> {
+    value(device, number::CDROM_GET_CAPABILITY, 0)
+}
+
+/// What is in an optical drive, as a `CDS_*` number of `linux/cdrom.h`; 4 is a disc.
+pub fn drive_status(device: impl AsFd) -> Result<u32, Errno> {
+    /// `CDSL_CURRENT`.
+    const CURRENT: libc::c_ulong = 0x7fff_ffff;
+    value(device, number::CDROM_DRIVE_STATUS, CURRENT)
+}
+
+/// Locks the door of an optical drive, so that its button asks for an event, or unlocks it. The kernel's own logic for this is
+/// switched off.
+pub fn lock_door(device: impl AsFd, lock: bool) -> Result<(), Errno> {
+    /// `CDROM_CLEAR_OPTIONS` and `CDO_LOCK`; `CDROM_LOCKDOOR`.
+    const CLEAR_OPTIONS: u32 = 0x5321;
+    const LOCK: libc::c_ulong = 4;
+    const LOCK_DOOR: u32 = 0x5329;
+    let _old_kernel = value(&device, CLEAR_OPTIONS, LOCK);
+    value(device, LOCK_DOOR, libc::c_ulong::from(lock)).map(drop)
+}
+
+/// Opens the tray of an optical drive (START STOP UNIT).
+pub fn eject(device: impl AsFd) -> Result<(), Errno> {
+    match scsi(device, &[0x1b, 0, 0, 0, 2, 0], 0, 30_000)? {
+        Reply { status: 0, transport: 0, .. } => Ok(()),
+        _ => Err(Errno::EIO),
+    }
+}
+
+/// A call that takes a number and gives one.
+fn value(device: impl AsFd, number: u32, argument: libc::c_ulong) -> Result<u32, Errno> {
+    // SAFETY: for each caller's number the kernel takes the argument as a number, not as a place
+    let result = unsafe { libc::ioctl(device.as_fd().as_raw_fd(), number.into(), argument) };
+    Errno::result(result).map(|value| u32::try_from(value).unwrap_or_default())
+}
+
 /// Reads at most `room` bytes from `offset` on; fewer at the end.
 pub fn read_at(device: OwnedFd, offset: u64, room: u16) -> Result<Vec<u8>, Errno> {
     let file = File::from(device);
@@ -188,12 +311,14 @@ mod tests {
     #[test]
     fn a_node_is_opened_by_its_numbers() {
         let dir = open_dir(std::path::Path::new("/dev")).unwrap();
-        let open = |name: &[u8], block, number| open_node(&dir, name, block, number).map(drop);
-        assert_eq!(open(b"null", false, (1, 3)), Ok(()));
-        assert_eq!(open(b"null", false, (1, 5)), Err(Errno::ENODEV));
-        assert_eq!(open(b"null", true, (1, 3)), Err(Errno::ENODEV));
-        assert_eq!(open(b"nothing of this name", false, (1, 3)), Err(Errno::ENOENT));
-        assert_eq!(open(b"../etc/passwd", false, (1, 3)), Err(Errno::EXDEV));
+        let open = |name: &[u8], expected| open_node(&dir, name, expected).map(drop);
+        assert_eq!(open(b"null", Some((false, 1, 3))), Ok(()));
+        assert_eq!(open(b"null", Some((false, 1, 5))), Err(Errno::ENODEV));
+        assert_eq!(open(b"null", Some((true, 1, 3))), Err(Errno::ENODEV));
+        assert_eq!(open(b"nothing of this name", None), Err(Errno::ENOENT));
+        assert_eq!(open(b"null", None), Ok(()));
+        assert_eq!(open(b"pts", None), Err(Errno::ENODEV));
+        assert_eq!(open(b"../etc/passwd", None), Err(Errno::EXDEV));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Owns udev's names for what libblkid finds, and how each value is written. Pure.
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
 use super::Facts;
 use crate::properties::Properties;
