@@ -8,6 +8,8 @@ mod blkid;
 mod common;
 #[path = "media/disk.rs"]
 mod disk;
+#[path = "media/helpers.rs"]
+mod helpers;
 #[path = "media/probes.rs"]
 mod probes;
 

@@ -101,6 +101,10 @@ pub(super) fn facts(table: &[u8], count: Option<u16>) -> Vec<(String, BString)> 
             _ => {}
         }
     }
+    // the array's own number is of sockets
+    if slot > 0 {
+        out.push(("MEMORY_ARRAY_NUM_DEVICES".into(), slot.to_string().into()));
+    }
     out
 }
 
@@ -241,7 +245,6 @@ fn array(structure: &Structure<'_>, out: &mut Vec<(String, BString)>) {
         LONGER => {}
         kilobytes => add("MAX_CAPACITY", (kilobytes << 10).to_string().into()),
     }
-    add("NUM_DEVICES", structure.number(0x0d, 2).to_string().into());
 }
 
 /// Where facts of one memory device go.
