@@ -69,10 +69,12 @@ impl Probes {
         until: Instant,
     ) -> Result<Answer, ProbeError> {
         let role = request.role();
-        // one at rest may just have ended of its own accord: that is nobody's fault
         while let Some(mut process) = self.take(role) {
             match process.exchange(request, medium, until) {
+                // one at rest may just have ended of its own accord
                 Err(Failed::Ended(status)) if status.success() => {}
+                // or somebody has killed it, which is not this device's fault: if it is, a new one dies too
+                Err(Failed::Ended(_)) => break,
                 other => return self.put_back(role, process, other),
             }
         }

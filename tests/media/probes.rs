@@ -87,7 +87,16 @@ fn forbidden_calls_end_the_probe_and_nothing_else() {
 }
 
 #[test]
-fn a_hang_and_a_lie_cost_one_request() {
+fn a_probe_that_is_killed_at_rest_costs_nothing() {
+    let probes = probes();
+    is_well(&probes);
+    let pid = probes.at_rest()[0];
+    kill(pid);
+    is_well(&probes);
+    assert_ne!(probes.at_rest(), [pid]);
+}
+
+fn hangs_and_lies() {
     let probes = probes();
     is_well(&probes);
     let pid = probes.at_rest()[0];
@@ -102,15 +111,64 @@ fn a_hang_and_a_lie_cost_one_request() {
     is_well(&probes);
 }
 
+/// One after the other: the second would take the first one's probe for its own.
 #[test]
-fn a_probe_that_is_killed_costs_one_request() {
+fn a_hang_a_lie_and_a_kill_cost_one_request() {
+    hangs_and_lies();
+    killed_at_work();
+}
+
+fn killed_at_work() {
     let probes = probes();
     is_well(&probes);
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(probes.at_rest()[0]).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-    let error = ask(&probes, &READ).unwrap_err();
+    // the request of a probe that dies goes to a new one, in case the death was none of its doing; that one is killed too
+    let zero = File::open("/dev/zero").unwrap();
+    let hang = &Request::Trespass(Trespass::Hang);
+    let error = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| probes.ask(hang, zero.as_fd(), later()));
+        let mut killed = Vec::new();
+        while !asked.is_finished() {
+            for pid in children() {
+                if !killed.contains(&pid)
+                    && fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                        .is_ok_and(|c| c.ends_with("probe\0commands\0"))
+                    && is_hanging(pid)
+                {
+                    kill(pid);
+                    killed.push(pid);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        asked.join().unwrap().unwrap_err()
+    });
     assert!(error.to_string().contains("SIGKILL"), "{error}");
     is_well(&probes);
+}
+
+fn kill(pid: u32) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// Processes that the thread of this process that runs `ask` has started.
+fn children() -> Vec<u32> {
+    let mut out = Vec::new();
+    for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        out.extend(text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    out
+}
+
+/// True for a probe that turns round and round: no other does for so long.
+fn is_hanging(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let field = |at: usize| {
+        stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(at)?.parse::<u64>().ok())
+    };
+    // user and system time, in hundredths of a second
+    field(11).unwrap_or(0) + field(12).unwrap_or(0) >= 30
 }
 
 #[test]

@@ -163,7 +163,8 @@ mod tests {
             let value = |(digit, flags, name): &(&str, &str, &str)| format!("{} {flags} {name}", uuid(digit));
             roots.iter().map(|root| ("ROOT_PARTITION".into(), value(root).into())).collect()
         };
-        let cases: &[(&[(&str, &str, &str)], Option<&str>)] = &[
+        type Case<'c> = (&'c [(&'c str, &'c str, &'c str)], Option<&'c str>);
+        let cases: &[Case<'_>] = &[
             (&[], None),
             (&[("1", "0", "root")], Some("1")),
             (&[("1", "0", "root_9"), ("2", "0", "root_10")], Some("2")),

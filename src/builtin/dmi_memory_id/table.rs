@@ -281,7 +281,7 @@ impl Slot<'_> {
         if millivolts == 0 {
             return;
         }
-        let text = if millivolts % 100 == 0 {
+        let text = if millivolts.is_multiple_of(100) {
             one_digit(millivolts)
         } else {
             let text = format!("{}.{:03}", millivolts / 1000, millivolts % 1000);

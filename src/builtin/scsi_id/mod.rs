@@ -206,7 +206,8 @@ mod tests {
                    ID_WWN_WITH_EXTENSION=0x5000c500578a1237";
         let by_serial = "ID_SERIAL=SSEAGATE_ST4000NM0023_Z1Z0ABCD ID_SERIAL_SHORT=Z1Z0ABCD";
         let serial = &b"Z1Z0ABCD"[..];
-        let cases: &[(&[(u8, &[u8])], Option<Page>, String)] = &[
+        type Case<'c> = (&'c [(u8, &'c [u8])], Option<Page>, String);
+        let cases: &[Case<'_>] = &[
             (&[], None, String::new()),
             (
                 &[(0, &[0, 0x80, 0x83]), (0x80, serial), (0x83, NAA)],
