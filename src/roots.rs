@@ -51,6 +51,11 @@ impl Roots {
         self.run.join("nameplate")
     }
 
+    /// The database of the device manager, as libudev programs read it: records, tags, the queue's file, the control socket.
+    pub fn run_udev(&self) -> PathBuf {
+        self.run.join("udev")
+    }
+
     /// The directory for what has to outlive a power-off: the numbers given by `index`.
     pub fn state(&self) -> PathBuf {
         self.var_lib.join("nameplate")
@@ -78,12 +83,12 @@ impl Roots {
 
     /// The control socket of systemd-udevd: when it answers, a udevd runs.
     pub fn udevd_control(&self) -> PathBuf {
-        self.run.join("udev/control")
+        self.run_udev().join("control")
     }
 
     /// The control socket of systemd-udevd from version 258 on.
     pub fn udevd_varlink(&self) -> PathBuf {
-        self.run.join("udev/io.systemd.Udev")
+        self.run_udev().join("io.systemd.Udev")
     }
 
     /// Relative program names of rules are looked up here.

@@ -41,9 +41,6 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
         group: node.group.as_ref().map(|group| group.value.id),
         mode: node.mode.as_ref().map(|mode| mode.value),
     };
-    if want == Permissions::default() {
-        return;
-    }
     let Ok(name) = LinkName::new(&node.name) else { return };
     match nodes.set(&name, node.number, &want) {
         Ok(NodeChange::Unchanged) => {}
@@ -61,6 +58,12 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
             tracing::warn!("what is called {name} is not this device's node: left alone")
         }
         Err(error) => tracing::error!(%error, "the node keeps its permissions"),
+    }
+    for (module, label) in &node.labels {
+        let attribute = if module == "smack" { "security.SMACK64" } else { "security.selinux" };
+        if let Err(error) = nodes.set_label(&name, node.number, attribute, &label.value) {
+            tracing::warn!(RULE = %label.from, %error, "the node keeps its label");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Never decides: each part is told what to do and returns what it did.
 
 pub mod deed;
+pub mod disk;
 pub mod event;
 pub mod links;
 pub mod names;

@@ -205,6 +205,7 @@ impl Plan {
             properties: set.map(|property| (&property.key, &property.value)).collect(),
             tags: self.past_tags.union(&current_tags).cloned().collect(),
             current_tags,
+            persist: self.persist.is_some(),
         }
     }
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod blkid;
+pub mod block;
 pub mod confine;
 pub mod fs;
 pub mod medium;
