@@ -11,6 +11,7 @@ use super::netif::exchange::Exchange;
 use super::netif::{self, Renamed};
 use super::node::{NodeChange, NodeDir, Permissions};
 use super::program;
+use crate::builtin::helper;
 use crate::decide::{NetifPlan, Plan, ProgramRunner};
 use crate::ids::LinkName;
 use crate::properties::Properties;
@@ -84,6 +85,9 @@ pub fn run(plan: &Plan, programs: &Programs, host: &mut impl Host, deadline: Ins
     let environment = plan.all_properties();
     for Given { value, from } in &plan.run {
         let failure = match value {
+            Job::Program(argv) if programs.is_missing_helper(argv) => {
+                host.program(argv, &environment).failure
+            }
             Job::Program(argv) => programs.finish(argv, &environment, deadline).failure,
             Job::Builtin { name, arguments } => {
                 host.builtin(name, arguments, &environment).err().map(|error| error.to_string())
@@ -108,6 +112,14 @@ impl Programs {
     /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
     pub fn new(roots: &Roots, longest: Duration) -> Self {
         Self { helpers: roots.helper_dir(), longest }
+    }
+
+    /// True for a helper of udev's that is not installed: the host answers in its place.
+    fn is_missing_helper(&self, argv: &[BString]) -> bool {
+        argv.first().is_some_and(|program| {
+            let path = self.helpers.join(program.to_os_str_lossy());
+            helper::stand_in(path.as_os_str().as_encoded_bytes(), &self.helpers).is_some()
+        })
     }
 
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {

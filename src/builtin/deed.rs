@@ -18,11 +18,26 @@ pub enum Deed {
     Keyboard(Keyboard),
     /// Let a user, and no other that is named, use the device's node.
     Access(Access),
+    /// Lock the door of an optical drive, so that its button asks for an event; or unlock it.
+    Door {
+        /// The drive's node below the device directory.
+        node: BString,
+        /// Lock it.
+        lock: bool,
+    },
+    /// Open the tray of an optical drive.
+    Eject {
+        /// The drive's node below the device directory.
+        node: BString,
+    },
 }
 
 impl fmt::Display for Deed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Deed::Door { node, lock: true } => write!(f, "lock the door of {node}"),
+            Deed::Door { node, lock: false } => write!(f, "unlock the door of {node}"),
+            Deed::Eject { node } => write!(f, "eject the medium of {node}"),
             Deed::LoadModules(names) => write!(f, "load modules: {}", bstr::join(" ", names).escape_ascii()),
             Deed::Interface(interface) => interface.fmt(f),
             Deed::Keyboard(wanted) => wanted.fmt(f),
