@@ -66,6 +66,11 @@ impl Roots {
         [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("nameplate/rules.d")).into()
     }
 
+    /// The rules that a device manager has in the place of udev's own. Beside a udevd they are that one's business.
+    pub fn standard_rule_dir(&self) -> PathBuf {
+        self.usr_lib.join("nameplate/standard.d")
+    }
+
     /// udev's own rule directories, strongest first.
     pub fn udev_rule_dirs(&self) -> Vec<PathBuf> {
         [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("udev/rules.d")).into()
