@@ -58,7 +58,8 @@ impl Rules {
         let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
         let counts = loaded.files.iter().map(|file| (name(&file.source.path), file.rules.len()));
         let toml = loaded.files.iter().filter(|file| name(&file.source.path).ends_with(".toml"));
-        let parsed = toml.map(|file| toml::parse(&SourceFile::new(Path::new(""), file.source.text.as_bytes()), &known()));
+        let parsed = toml
+            .map(|file| toml::parse(&SourceFile::new(Path::new(""), file.source.text.as_bytes()), &known()));
         Self {
             compiled: Compiled::new(&loaded.files),
             files: loaded.files.len(),
@@ -136,7 +137,8 @@ pub(crate) fn facts(machine: &Machine, path: &DevPath, action: Action, rules: &R
         Source::Recording(_) => Roots::below(Path::new("/nowhere")),
     };
     let shared = builtin::Shared::new(&roots);
-    let around = Surroundings { tree, roots: &roots, records: machine, accounts: &AnyAccount, shared: &shared };
+    let around =
+        Surroundings { tree, roots: &roots, records: machine, accounts: &AnyAccount, shared: &shared };
     let numbers = Indexes::new(Path::new(""));
     let programs = SkippedPrograms::default();
     let deadline = Instant::now() + Duration::from_secs(60);
