@@ -113,3 +113,27 @@ fn a_name_is_given_when_it_becomes_free() {
         drop(daemon);
     });
 }
+
+#[test]
+fn a_restart_leaves_alone_what_people_have_changed() {
+    inside(|| {
+        let world = World::new(&[("80-net.rules", RULE)]).standalone();
+        write(
+            &world.path("root/etc/systemd/network/10-lan.link"),
+            "[Match]\nDriver=bridge\n[Link]\nName=lan0\nMTUBytes=1400\n",
+        );
+        ip(&["link", "add", "br0", "type", "bridge"]);
+        let daemon = world.start();
+        daemon.settle();
+        assert_eq!(link("lan0")["mtu"], 1400, "{}", daemon.log());
+        ip(&["link", "set", "lan0", "mtu", "1300"]);
+        ip(&["link", "set", "lan0", "name", "mine"]);
+        daemon.settle();
+        // the kernel's `move` has the file's settings made, as udevd does; what is changed after it stays
+        ip(&["link", "set", "mine", "mtu", "1200"]);
+        let daemon = daemon.stop().start();
+        daemon.settle();
+        assert_eq!(link("mine")["mtu"], 1200, "{}", daemon.log());
+        drop(daemon);
+    });
+}
