@@ -19,6 +19,7 @@ pub mod machine;
 pub mod recording;
 
 // level 2
+pub mod probe;
 pub mod queue;
 pub mod store;
 pub mod uevent;

@@ -11,6 +11,7 @@ use super::netif::exchange::Exchange;
 use super::netif::{self, Renamed};
 use super::node::{NodeChange, NodeDir, Permissions};
 use super::program;
+use crate::builtin::helper;
 use crate::decide::{NetifPlan, Plan, ProgramRunner};
 use crate::ids::LinkName;
 use crate::properties::Properties;
@@ -53,9 +54,6 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
         group: node.group.as_ref().map(|group| group.value.id),
         mode: node.mode.as_ref().map(|mode| mode.value),
     };
-    if want == Permissions::default() {
-        return;
-    }
     let Ok(name) = LinkName::new(&node.name) else { return };
     match nodes.set(&name, node.number, &want) {
         Ok(NodeChange::Unchanged) => {}
@@ -74,6 +72,12 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
         }
         Err(error) => tracing::error!(%error, "the node keeps its permissions"),
     }
+    for (module, label) in &node.labels {
+        let attribute = if module == "smack" { "security.SMACK64" } else { "security.selinux" };
+        if let Err(error) = nodes.set_label(&name, node.number, attribute, &label.value) {
+            tracing::warn!(RULE = %label.from, %error, "the node keeps its label");
+        }
+    }
 }
 
 /// Runs the plan's programs and builtins one after the other; one that fails does not stop the next.
@@ -81,6 +85,9 @@ pub fn run(plan: &Plan, programs: &Programs, host: &mut impl Host, deadline: Ins
     let environment = plan.all_properties();
     for Given { value, from } in &plan.run {
         let failure = match value {
+            Job::Program(argv) if programs.is_missing_helper(argv) => {
+                host.program(argv, &environment).failure
+            }
             Job::Program(argv) => programs.finish(argv, &environment, deadline).failure,
             Job::Builtin { name, arguments } => {
                 host.builtin(name, arguments, &environment).err().map(|error| error.to_string())
@@ -105,6 +112,14 @@ impl Programs {
     /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
     pub fn new(roots: &Roots, longest: Duration) -> Self {
         Self { helpers: roots.helper_dir(), longest }
+    }
+
+    /// True for a helper of udev's that is not installed: the host answers in its place.
+    fn is_missing_helper(&self, argv: &[BString]) -> bool {
+        argv.first().is_some_and(|program| {
+            let path = self.helpers.join(program.to_os_str_lossy());
+            helper::stand_in(path.as_os_str().as_encoded_bytes(), &self.helpers).is_some()
+        })
     }
 
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {

@@ -127,6 +127,40 @@ impl<'w, E: Effects> EventHost<'w, E> {
         inside.then(|| self.around.roots.proc.join("sys").join(path(name)))
     }
 
+    fn context<'c>(&'c self, device: &'c Device, properties: &'c Properties) -> builtin::Context<'c> {
+        builtin::Context {
+            device,
+            reader: &self.reader,
+            action: self.action,
+            properties,
+            roots: self.around.roots,
+            shared: self.around.shared,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Answers in the place of a helper program that is not installed.
+    fn stand_in(&mut self, name: &str, arguments: &[BString], properties: &Properties) -> ProgramOutput {
+        let said = match &self.device {
+            Some(device) => builtin::helper::say(name, arguments, &self.context(device, properties))
+                .map_err(|error| error.to_string())
+                .and_then(|said| {
+                    let mut deeds = said.deeds.iter();
+                    let done = deeds.try_for_each(|deed| self.effects.deed(device, deed));
+                    done.map(|()| said).map_err(|error| error.to_string())
+                }),
+            None => Err("the device has gone".to_owned()),
+        };
+        match said {
+            Ok(said) => ProgramOutput { success: true, stdout: said.stdout(), failure: None },
+            Err(why) => ProgramOutput {
+                success: false,
+                stdout: BString::default(),
+                failure: Some(format!("answered by the builtin {name}: {why}")),
+            },
+        }
+    }
+
     /// A name with its first `/*/` replaced by the first directory in which the rest is there.
     fn unglob(&self, device: &Device, name: &[u8]) -> Option<BString> {
         let Some((before, after)) = name.split_once_str(b"/*/") else { return Some(name.into()) };
@@ -236,7 +270,12 @@ impl<E: Effects> Host for EventHost<'_, E> {
             let found = self.around.roots.helper_dir().join(path(program));
             *program = found.as_os_str().as_bytes().into();
         }
-        self.effects.program(&argv, environment, self.deadline)
+        let helpers = self.around.roots.helper_dir();
+        let stand_in = argv.first().and_then(|program| builtin::helper::stand_in(program, &helpers));
+        match stand_in {
+            Some(name) => self.stand_in(name, argv.get(1..).unwrap_or_default(), environment),
+            None => self.effects.program(&argv, environment, self.deadline),
+        }
     }
 
     fn builtin(
@@ -249,15 +288,7 @@ impl<E: Effects> Host for EventHost<'_, E> {
             return done.clone().map(|()| Properties::new());
         }
         let device = self.device.as_ref().ok_or_else(|| HostError("the device has gone".into()))?;
-        let context = builtin::Context {
-            device,
-            reader: &self.reader,
-            action: self.action,
-            properties,
-            roots: self.around.roots,
-            shared: self.around.shared,
-            deadline: self.deadline,
-        };
+        let context = self.context(device, properties);
         let found = builtin::run(name.as_bytes(), arguments, &context);
         let found = found.map_err(|error| HostError(error.to_string())).and_then(|found| {
             found.deeds.iter().try_for_each(|deed| self.effects.deed(device, deed))?;
