@@ -322,7 +322,9 @@ fn every_device_of_a_recorded_machine() {
     let devices = Tree::new(Source::Live(directory.join("sys")));
     devices.walk();
     let machine = Machine { fake: FakeTree::new(), devices };
-    let answers = read_answers(&fs::read_to_string(directory.join("answers")).unwrap());
+    let mut answers = read_answers(&fs::read_to_string(directory.join("answers")).unwrap());
+    // others are for the tests of other builtins
+    answers.retain(|(_, builtin), _| NAMES.contains(&builtin.as_str()));
     assert!(answers.len() > 100);
     compare(&machine, &answers);
 }

@@ -67,7 +67,7 @@ pub struct Context<'a> {
 /// What a builtin found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Found {
-    /// Properties of the device.
+    /// Properties of the device; one without a value is taken away.
     pub properties: Properties,
     /// What is to be done to the machine, in order.
     pub deeds: Vec<Deed>,

@@ -203,6 +203,27 @@ fn recorded_answers_of_udevadm() {
     }
 }
 
+/// A whole machine as `contrib/qemu/record` leaves it, where `NAMEPLATE_RECORDED` names one.
+#[test]
+fn every_card_of_a_recorded_machine() {
+    let Some(directory) = std::env::var_os("NAMEPLATE_RECORDED").map(std::path::PathBuf::from) else {
+        return;
+    };
+    let devices = Tree::new(Source::Live(directory.join("sys")));
+    devices.walk();
+    let cards = Cards { fake: FakeTree::new(), devices };
+    let text = fs::read_to_string(directory.join("answers")).unwrap();
+    let of_cards = text.split("P: ").filter(|part| part.contains("\nB: net_id\n"));
+    let answers: Vec<(&str, Answer)> =
+        of_cards.map(|part| (part.lines().next().unwrap(), lines(&part.replace("E: ", "")))).collect();
+    assert!(answers.len() >= 5, "{answers:?}");
+    for (path, mut theirs) in answers {
+        theirs.remove("ID_NET_NAMING_SCHEME");
+        theirs.retain(|key, _| key.starts_with("ID_NET_"));
+        assert_eq!(cards.names("v252", path, &Properties::new()), theirs, "{path}");
+    }
+}
+
 /// Puts the laid-out tree in the place of `/sys`, in a mount namespace of its own, and asks the udevadm of this machine.
 #[test]
 fn live_answers_of_udevadm() {

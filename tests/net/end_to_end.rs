@@ -16,13 +16,14 @@ fn index(name: &str) -> u64 {
 #[test]
 fn a_link_file_names_an_interface() {
     inside(|| {
-        let world = World::new(&[("80-net.rules", RULE)]).standalone();
+        let world = World::new(&[("80-net.rules", RULE), ("10-set.rules", "ENV{GONE}=\"1\"\n")]).standalone();
         let file = world.path("root/etc/systemd/network/10-lan.link");
         let world_file = file.to_str().unwrap().to_owned();
         write(
             &file,
-            "[Match]\nMACAddress=02:00:00:00:00:0a\n[Link]\nName=lan0\nAlternativeName=the-lan mast\nMTUBytes=1400\n",
+            "[Match]\nMACAddress=02:00:00:00:00:0a\n[Link]\nName=lan0\nAlternativeName=the-lan mast\nMTUBytes=1400\nProperty=MINE=%o\nUnsetProperty=GONE\n",
         );
+        write(&world.path("root/etc/os-release"), "ID=mast\n");
         let daemon = world.start();
         ip(&[
             "link",
@@ -52,10 +53,12 @@ fn a_link_file_names_an_interface() {
             ("ID_NET_DRIVER", "veth"),
             ("ID_NET_NAME", "lan0"),
             ("INTERFACE", "lan0"),
+            ("MINE", "mast"),
             ("ID_NET_LINK_FILE", world_file.as_str()),
         ] {
             assert_eq!(property(key).as_deref(), Some(expected), "{facts:#}");
         }
+        assert_eq!(property("GONE"), None, "{facts:#}");
         drop(daemon);
     });
 }
@@ -110,6 +113,30 @@ fn a_name_is_given_when_it_becomes_free() {
         crate::write(std::path::Path::new("/sys/class/net/br1/uevent"), "add");
         daemon.settle();
         assert_eq!([index("br1"), index("lan0")], before, "{}", daemon.log());
+        drop(daemon);
+    });
+}
+
+#[test]
+fn a_restart_leaves_alone_what_people_have_changed() {
+    inside(|| {
+        let world = World::new(&[("80-net.rules", RULE)]).standalone();
+        write(
+            &world.path("root/etc/systemd/network/10-lan.link"),
+            "[Match]\nDriver=bridge\n[Link]\nName=lan0\nMTUBytes=1400\n",
+        );
+        ip(&["link", "add", "br0", "type", "bridge"]);
+        let daemon = world.start();
+        daemon.settle();
+        assert_eq!(link("lan0")["mtu"], 1400, "{}", daemon.log());
+        ip(&["link", "set", "lan0", "mtu", "1300"]);
+        ip(&["link", "set", "lan0", "name", "mine"]);
+        daemon.settle();
+        // the kernel's `move` has the file's settings made, as udevd does; what is changed after it stays
+        ip(&["link", "set", "mine", "mtu", "1200"]);
+        let daemon = daemon.stop().start();
+        daemon.settle();
+        assert_eq!(link("mine")["mtu"], 1200, "{}", daemon.log());
         drop(daemon);
     });
 }

@@ -226,4 +226,20 @@ mod tests {
             file.functions.iter().map(|f| (f.number, f.vlan, f.trust, f.link_state)).collect();
         assert_eq!(shown, [(1, Some(7), Some(true), None), (0, None, None, Some(0))]);
     }
+
+    proptest::proptest! {
+        /// Whatever a file holds, its good lines count and the others are said, each at a place of the file.
+        #[test]
+        fn any_lines_are_read(
+            keys in proptest::collection::vec("\\[(Match|Link|SR-IOV)\\]|(MTUBytes|NamePolicy|MACAddress|Property|VLANId|.{0,4})=.{0,12}", 0..20)
+        ) {
+            let text = format!("{}\n[Link]\nMTUBytes=1400\n", keys.join("\n").replace('\\', "/"));
+            let mut file = LinkFile::default();
+            let source = SourceFile::new(Path::new("x.link"), text.as_bytes());
+            for problem in file.read(&source, text.as_bytes()) {
+                proptest::prop_assert!(problem.place.span.end <= text.len());
+            }
+            proptest::prop_assert_eq!(file.wanted.mtu, Some(1400));
+        }
+    }
 }

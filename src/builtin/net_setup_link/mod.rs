@@ -10,6 +10,7 @@ mod keys;
 mod link_file;
 mod load;
 mod matching;
+mod modes;
 mod specifiers;
 mod values;
 

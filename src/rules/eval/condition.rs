@@ -109,7 +109,7 @@ impl<H: Host> Evaluation<'_, H> {
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;
                 let found = self.host.builtin(&builtin.name, &arguments, &self.out.properties);
-                found.map_err(|error| error.to_string())?
+                self.without_empty(found.map_err(|error| error.to_string())?)
             }
             Import::File(path) => {
                 let path = self.expand(path)?;
@@ -152,6 +152,17 @@ impl<H: Host> Evaluation<'_, H> {
         let parent = self.facts.device.as_ref().and_then(Device::parent);
         let all = self.host.properties(&parent.ok_or("the device has no parent")?);
         Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
+    }
+
+    /// What a builtin gives without a value is taken away; the rest is left.
+    fn without_empty(&mut self, found: Properties) -> Properties {
+        for (key, _) in
+            found.iter().filter(|(key, value)| value.is_empty() && !NOT_IMPORTED.contains(&key.as_bytes()))
+        {
+            self.out.properties.remove(key);
+            self.out.set.remove(key);
+        }
+        found.iter().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     fn take(&mut self, place: &Place, found: &Properties) {
