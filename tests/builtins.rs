@@ -199,7 +199,7 @@ fn devices_of_another_kind_are_told_so() {
     let none = Properties::new();
     assert_eq!(machine.try_run("usb_id", nvme, &none), Err(BuiltinError::NoParent("USB interface")));
     assert_eq!(machine.try_run("path_id", "/devices/pci0000:00", &none), Err(BuiltinError::NoStablePath));
-    assert!(matches!(machine.try_run("blkid", nvme, &none), Err(BuiltinError::Unknown(_))));
+    assert!(matches!(machine.try_run("blikd", nvme, &none), Err(BuiltinError::Unknown(_))));
 }
 
 /// What no udevadm of this kind of machine could be asked: written by hand after systemd 257's behaviour.

@@ -2,10 +2,13 @@
 //!
 //! Each thing costs itself alone. Never decides what is asked for.
 
+use std::os::fd::OwnedFd;
+
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use super::modules::Modules;
+use super::netif::setup;
 use super::node::NodeDir;
 use super::{acl, input};
 use crate::builtin::{Access, Deed};
@@ -13,6 +16,8 @@ use crate::decide::DeedRunner;
 use crate::device::Device;
 use crate::roots::Roots;
 use crate::rules::host::HostError;
+use crate::sys::fs::open_dir;
+use crate::sys::medium::{eject, lock_door, open_node};
 
 /// Does what builtins ask for, on one system.
 #[derive(Debug)]
@@ -51,11 +56,30 @@ impl Deeds {
         }
         Ok(())
     }
+
+    /// Does something to the drive of that node.
+    fn drive(
+        &self,
+        node: &[u8],
+        deed: &Deed,
+        act: impl FnOnce(OwnedFd) -> Result<(), Errno>,
+    ) -> Result<(), HostError> {
+        let done = open_dir(&self.roots.dev).and_then(|dir| open_node(dir, node, None)).and_then(act);
+        done.map_err(|errno| HostError(format!("can't {deed}: {errno}")))
+    }
 }
 
 impl DeedRunner for Deeds {
     fn carry_out(&self, device: &Device, deed: &Deed) -> Result<(), HostError> {
         match deed {
+            Deed::Interface(interface) => {
+                for (setting, error) in setup::set_up(&self.roots, device, interface) {
+                    tracing::warn!("interface {}: not set: {setting}: {error}", device.sysname());
+                }
+                Ok(())
+            }
+            Deed::Door { node, lock } => self.drive(node, deed, |drive| lock_door(drive, *lock)),
+            Deed::Eject { node } => self.drive(node, deed, eject),
             Deed::LoadModules(names) => names
                 .iter()
                 .try_for_each(|name| self.modules.ask(name))

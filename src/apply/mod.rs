@@ -4,6 +4,7 @@
 
 pub mod acl;
 pub mod deed;
+pub mod disk;
 pub mod event;
 pub mod input;
 pub mod links;

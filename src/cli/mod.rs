@@ -17,6 +17,7 @@ pub mod exit;
 pub mod output;
 
 mod apply;
+mod called_as;
 mod check;
 mod completions;
 mod convert;
@@ -89,6 +90,10 @@ pub fn command() -> clap::Command {
 
 /// Runs what was typed, `args[0]` included, and says with what to exit.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(ended) = called_as::run(&args) {
+        return ended;
+    }
     let parsed = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,

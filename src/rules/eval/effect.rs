@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::Evaluation;
-use super::condition::{split_device, sysctl_path};
+use super::condition::split_device;
 use super::expand::{ExpandError, WhiteSpace};
 use super::outcome::{Account, Given, Job, Target, Write};
 use crate::diag::{Diagnostic, Place};
@@ -15,6 +15,7 @@ use crate::ids::{Action, IdError, LinkName, Tag};
 use crate::properties::PropertyError;
 use crate::rules::host::{Host, HostError};
 use crate::rules::ir::{Access, Builtin, Command, Effect, ListOp, Mode, Principal, StringEscape};
+use crate::rules::prepared::{Prepared, SysctlPath, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::Applied;
 use crate::text::{SafeExtra, replace_unsafe};
@@ -220,7 +221,16 @@ impl<'e, H: Host> Evaluation<'e, H> {
                 self.out.persist = Some(from());
                 Ok(())
             }
-            Effect::LogLevel(_) => Err(Refusal::NotHere("`explain` shows what a log would")),
+            Effect::LogLevel(level) => {
+                self.out.log_level = *level;
+                Ok(())
+            }
+            Effect::Dump(form) => {
+                if !self.out.dump.contains(form) {
+                    self.out.dump.push(*form);
+                }
+                Ok(())
+            }
             Effect::StringEscape(escape) => {
                 self.escape = Some(*escape);
                 Ok(())
@@ -426,8 +436,17 @@ impl<'e, H: Host> Evaluation<'e, H> {
         self.written(place, target, value, name, done)
     }
 
-    fn write_sysctl(&mut self, place: &Place, name: &Template, value: &Template) -> Result<(), Refusal> {
-        let (name, value) = (sysctl_path(&self.expand(name)?), self.expand(value)?);
+    fn write_sysctl(
+        &mut self,
+        place: &Place,
+        name: &Prepared<SysctlPath>,
+        value: &Template,
+    ) -> Result<(), Refusal> {
+        let name = match name.ready() {
+            Some(path) => path.0.clone(),
+            None => sysctl_path(&self.expand(name)?),
+        };
+        let value = self.expand(value)?;
         let done = self.host.write_sysctl(&name, &value);
         self.written(place, Target::Sysctl(name.clone()), value, name, done)
     }
