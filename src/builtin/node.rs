@@ -11,11 +11,11 @@ use crate::device::Source;
 use crate::ids::{DevNum, LinkName, NodeKind};
 use crate::sys::fs::{Symlinks, is_kind, open_beneath, open_dir, reopen};
 
-/// The name of the device's node, relative to the device directory. `None`: it has none.
+/// The name of the device's node, relative to the device directory: as the kernel says it, since the property of that name
+/// has the directory in front. `None`: it has none.
 pub(super) fn node_name(context: &Context<'_>) -> Option<LinkName> {
     let uevent = context.reader.uevent(context.device);
-    let name = context.properties.get("DEVNAME").or_else(|| uevent.get("DEVNAME"))?;
-    LinkName::new(name).ok()
+    LinkName::new(uevent.get("DEVNAME")?).ok()
 }
 
 /// Opens the event node of an input device for reading. Errors: the kernel's; `ENODEV` for a node that is not there or

@@ -178,7 +178,7 @@ pub(crate) const TO_UDEV: &[(&str, &str)] = &[
     ),
     (
         "[[rule]]\nmatch = { kernel = \"a\" }\nstart = \"a.service\"\naccess = \"active-user\"\nrun = [[\"/bin/x\", \"a b\"]]\nproperty.A = { append = \"x\" }\n",
-        "KERNEL==\"a\", TAG+=\"uaccess\", ENV{A}+=\"x\", TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"a.service\", RUN+=\"/bin/x 'a b'\"\n",
+        "KERNEL==\"a\", TAG+=\"uaccess\", RUN{builtin}+=\"uaccess\", ENV{A}+=\"x\", TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"a.service\", RUN+=\"/bin/x 'a b'\"\n",
     ),
 ];
 

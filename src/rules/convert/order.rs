@@ -110,7 +110,8 @@ fn writes(step: &StepKind) -> BTreeSet<Thing> {
             Effect::Property { key, .. } => drop(out.insert(Thing::Property(key.clone()))),
             Effect::Name(_) => drop(out.insert(Thing::Name)),
             Effect::Link { .. } => drop(out.insert(Thing::Links)),
-            Effect::Tag { .. } | Effect::Access(_) => drop(out.insert(Thing::Tags)),
+            Effect::Tag { .. } => drop(out.insert(Thing::Tags)),
+            Effect::Access(_) => out.extend([Thing::Tags, Thing::Runs]),
             Effect::Start(_) => {
                 out.extend([Thing::Tags, Thing::Property("SYSTEMD_WANTS".into())]);
             }

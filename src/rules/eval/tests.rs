@@ -286,7 +286,11 @@ fn properties_and_tags() {
             "tag a@1; !bad-tag@1; !bad-tag@1",
         ),
         (TTY, vec![vec![tag(ListOp::Add, "a")], vec![tag(ListOp::Set, "b")]], "tag b@2"),
-        (TTY, vec![vec![act(Effect::Access(Access::ActiveUser))]], "tag uaccess@1"),
+        (
+            TTY,
+            vec![vec![act(Effect::Access(Access::ActiveUser))]],
+            "tag uaccess@1; run Builtin { name: \"uaccess\", arguments: [] }@1",
+        ),
         (
             TTY,
             vec![

@@ -345,7 +345,10 @@ fn effect_tokens(effect: &Effect, fixed: bool) -> Said<Vec<BString>> {
             token("RUN", Some(b"builtin"), list_sign(*op, fixed)?, &builtin_line(builtin)?, Case::Sensitive)
         }
         Effect::Index { .. } => Err("a number for each identity (`index`)".into()),
-        Effect::Access(Access::ActiveUser) => plain("TAG", "+=", b"uaccess"),
+        Effect::Access(Access::ActiveUser) => {
+            let run = token("RUN", Some(b"builtin"), "+=", b"uaccess", Case::Sensitive)?;
+            return Ok(vec![plain("TAG", "+=", b"uaccess")?, run]);
+        }
         Effect::Watch(yes) => {
             let sign = if fixed { ":=" } else { "+=" };
             plain("OPTIONS", sign, if *yes { b"watch" } else { b"nowatch" })
