@@ -15,6 +15,7 @@ pub mod text;
 // level 1
 pub mod config;
 pub mod log;
+pub mod machine;
 pub mod recording;
 
 // level 2

@@ -29,6 +29,7 @@ package() {
         compiler:apk) echo "gcc musl-dev" ;;
         ip:dnf) echo "iproute" ;;
         ip:*) echo "iproute2" ;;
+        ethtool:*) echo "ethtool" ;;
         kmod:*) echo "kmod" ;;
         losetup:apt-get) echo "mount" ;;
         losetup:apk) echo "losetup" ;;
@@ -127,11 +128,11 @@ setup_build() {
 
 # Everything that tests need beside that. A test that still can't run says so.
 setup_tests() {
-    ensure ip kmod losetup zramctl unshare udev
+    ensure ip ethtool kmod losetup zramctl unshare udev
     # media for blkid to read
     ensure partx sfdisk mkfs.ext4 mkfs.vfat mkfs.xfs mkfs.btrfs mksquashfs cryptsetup xorriso
     if [ "$(id -u)" = 0 ] && have modprobe; then
-        for module in loop zram tun veth dummy; do
+        for module in loop zram tun veth dummy bridge; do
             modprobe -q "$module" 2>/dev/null || true
         done
     fi

@@ -7,9 +7,8 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
-use nix::sys::stat::fstat;
 
-use super::node::{NodeDir, device_number};
+use super::node::NodeDir;
 use crate::ids::{DevNum, LinkName};
 
 /// What became of the question for a lock.
@@ -31,11 +30,8 @@ pub fn is_never_locked(sysname: &[u8]) -> bool {
 /// Asks for a shared lock on the disk of that node.
 pub fn lock(nodes: &NodeDir, node: &LinkName, number: DevNum) -> DiskLock {
     // O_NONBLOCK: a drive without a medium opens, and the kernel does not wait for it
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let Ok(file) = nodes.open_node(node, flags) else { return DiskLock::Nothing };
-    if fstat(&file).ok().as_ref().and_then(device_number) != Some(number) {
-        return DiskLock::Nothing;
-    }
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let Ok(file) = nodes.open_node(node, number, flags) else { return DiskLock::Nothing };
     match Flock::lock(file, FlockArg::LockSharedNonblock) {
         Ok(lock) => DiskLock::Held(lock),
         Err((_, Errno::EWOULDBLOCK)) => DiskLock::Busy,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
 
+use super::netif::exchange::Exchange;
 use super::netif::{self, Renamed};
 use super::node::{NodeChange, NodeDir, Permissions};
 use super::program;
@@ -19,17 +20,29 @@ use crate::rules::eval::{Given, Job};
 use crate::rules::host::{Host, ProgramOutput};
 use crate::sys::process::{End, Finished};
 
-/// Gives an interface the name of the plan, if it has one. The kernel answers with a `move` event.
-pub fn interface(plan: &Plan) {
+/// Gives an interface the name of the plan, if it has one, now or when the interface that has the name gets another. The
+/// kernel answers with a `move` event.
+pub fn interface(names: &Exchange, plan: &Plan) {
     let Some(NetifPlan { index, old, name, from }) = &plan.netif else { return };
-    match netif::rename(*index, name) {
-        Ok(Renamed::Done) => tracing::info!(RULE = %from, "interface {old} is now {name}"),
-        Ok(Renamed::Busy) => tracing::info!(RULE = %from, "interface {old} is up and keeps its name"),
-        Ok(Renamed::Taken) => {
-            tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name");
+    let exchanged = match names.rename(*index, name) {
+        Ok(exchanged) => exchanged,
+        Err(error) => return tracing::error!(RULE = %from, %error, "interface {old} keeps its name"),
+    };
+    for (other, name) in &exchanged.others {
+        tracing::info!("interface {other} is now {name}, which it was waiting for");
+    }
+    match exchanged.renamed {
+        Renamed::Done => tracing::info!(RULE = %from, "interface {old} is now {name}"),
+        Renamed::Busy => match netif::add_name(*index, name) {
+            Ok(()) => {
+                tracing::info!(RULE = %from, "interface {old} is up and keeps its name: it is called {name} too")
+            }
+            Err(error) => tracing::info!(RULE = %from, %error, "interface {old} is up and keeps its name"),
+        },
+        Renamed::Taken => {
+            tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name until it is free");
         }
-        Ok(Renamed::Gone) => tracing::debug!("interface {old} has gone"),
-        Err(error) => tracing::error!(RULE = %from, %error, "interface {old} keeps its name"),
+        Renamed::Gone => tracing::debug!("interface {old} has gone"),
     }
 }
 

@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::ids::{DevNum, LinkName, NodeKind};
-use crate::sys::fs::{Symlinks, open_beneath, open_dir, set_attribute, set_mode, touch};
+use crate::sys::fs::{Symlinks, open_beneath, open_dir, reopen, set_attribute, set_mode, touch};
 
 /// What a node should have; `None` leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,9 +78,16 @@ impl NodeDir {
         Ok(Self { dir: open_dir(devices)? })
     }
 
-    /// Opens a node of this directory; links are not followed.
-    pub fn open_node(&self, node: &LinkName, flags: OFlag) -> Result<OwnedFd, Errno> {
-        open_beneath(&self.dir, node.as_bytes(), flags, Symlinks::Refused)
+    /// Opens the node of device `number`, checked to be it before anything is asked of the driver. Errors: the kernel's;
+    /// `ENOENT` for a node that is not there or another device's.
+    pub fn open_node(&self, node: &LinkName, number: DevNum, flags: OFlag) -> Result<OwnedFd, NodeError> {
+        let fail = |errno| NodeError { doing: "open", node: node.clone(), errno };
+        let look = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let file = open_beneath(&self.dir, node.as_bytes(), look, Symlinks::Refused).map_err(fail)?;
+        if device_number(&fstat(&file).map_err(fail)?) != Some(number) {
+            return Err(fail(Errno::ENOENT));
+        }
+        if flags.contains(OFlag::O_PATH) { Ok(file) } else { reopen(&file, flags).map_err(fail) }
     }
 
     /// Gives the node of device `number` what `want` says. Its time is that of the last event, whatever changes.
@@ -103,7 +110,9 @@ impl NodeDir {
     ) -> Result<bool, NodeError> {
         let fail = |doing| move |errno| NodeError { doing, node: node.clone(), errno };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-        let Ok(file) = self.open_node(node, flags) else { return Ok(false) };
+        let Ok(file) = open_beneath(&self.dir, node.as_bytes(), flags, Symlinks::Refused) else {
+            return Ok(false);
+        };
         if device_number(&fstat(&file).map_err(fail("open"))?) != Some(number) {
             return Ok(false);
         }
@@ -118,7 +127,7 @@ impl NodeDir {
     ) -> Result<NodeChange, NodeError> {
         let fail = |doing| move |errno| NodeError { doing, node: node.clone(), errno };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-        let file = match self.open_node(node, flags) {
+        let file = match open_beneath(&self.dir, node.as_bytes(), flags, Symlinks::Refused) {
             Ok(file) => file,
             Err(Errno::ENOENT) => return Ok(NodeChange::Missing),
             Err(Errno::ENOTDIR | Errno::ELOOP) => return Ok(NodeChange::Another(None)),

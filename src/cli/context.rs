@@ -92,16 +92,16 @@ impl Context {
     }
 
     /// The rule directories in a mode, strongest first: the user's own, or the standard ones. The device manager reads
-    /// udev's too; beside a udevd they are that one's business.
+    /// those that stand in for udev's, and udev's, too; beside a udevd they are that one's business.
     pub fn rule_dirs(&self, mode: Mode) -> Vec<PathBuf> {
         if let Some(own) = &self.own_rule_dirs {
             return own.clone();
         }
-        let udev = match mode {
-            Mode::Standalone => self.roots.udev_rule_dirs(),
+        let managing = match mode {
+            Mode::Standalone => [vec![self.roots.standard_rule_dir()], self.roots.udev_rule_dirs()].concat(),
             Mode::Companion => Vec::new(),
         };
-        self.config.config.rules.iter().cloned().chain(self.roots.rule_dirs()).chain(udev).collect()
+        self.config.config.rules.iter().cloned().chain(self.roots.rule_dirs()).chain(managing).collect()
     }
 
     /// The rule directories that the looking verbs read: what a daemon would, behind some that are stronger.

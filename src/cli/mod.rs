@@ -24,6 +24,7 @@ mod convert;
 mod daemon;
 mod dry;
 mod explain;
+mod hwdb;
 mod info;
 mod list;
 mod man;
@@ -70,6 +71,7 @@ enum Verb {
     Trigger(trigger::Options),
     Settle(settle::Options),
     Wait(wait::Options),
+    Hwdb(hwdb::Options),
     #[command(hide = true)]
     Completions(completions::Options),
     #[command(hide = true)]
@@ -131,6 +133,7 @@ fn dispatch(verb: &Verb, context: &Context, out: &mut dyn Write) -> Result<Exit,
         Verb::Trigger(options) => trigger::run(options, context, out),
         Verb::Settle(options) => settle::run(options, context, out),
         Verb::Wait(options) => wait::run(options, context, out),
+        Verb::Hwdb(options) => hwdb::run(options, context, out),
         Verb::Completions(options) => completions::run(options, out),
         Verb::Man(options) => man::run(options, out),
     }

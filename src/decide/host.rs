@@ -20,6 +20,7 @@ use super::{Event, system};
 use crate::builtin;
 use crate::device::{Device, Reader, Tree};
 use crate::ids::{Action, DeviceId, Tag};
+use crate::machine;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
@@ -243,10 +244,8 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn command_line(&self, key: &[u8]) -> Option<BString> {
-        let text = self
-            .kernel_command_line
-            .get_or_init(|| fs::read(self.around.roots.proc.join("cmdline")).unwrap_or_default().into());
-        system::command_line(text, key)
+        let text = self.kernel_command_line.get_or_init(|| machine::kernel_command_line(self.around.roots));
+        machine::command_line(text, key)
     }
 
     fn user(&self, name: &[u8]) -> Option<u32> {

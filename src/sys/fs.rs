@@ -85,6 +85,12 @@ fn walk_beneath(dir: impl AsFd, path: &[u8], flags: OFlag) -> Result<OwnedFd, Er
     at.ok_or(Errno::ENOENT)
 }
 
+/// Opens what `file`, opened with `O_PATH`, stands for. Needs procfs.
+pub fn reopen(file: impl AsFd, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    open(path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
+}
+
 /// The text of the link `name` in `dir`. `EINVAL`: it is no link.
 pub fn read_link(dir: impl AsFd, name: &[u8]) -> Result<BString, Errno> {
     readlinkat(dir, name).map(|target: OsString| target.into_vec().into())

@@ -3,9 +3,16 @@
 
 pub mod blkid;
 pub mod block;
+pub mod btrfs;
 pub mod confine;
+pub mod ethtool;
+pub mod evdev;
 pub mod fs;
+pub mod kmod;
 pub mod medium;
 pub mod netlink;
 pub mod process;
+pub mod random;
+pub mod rtnetlink;
 pub mod seqpacket;
+pub mod xattr;

@@ -185,7 +185,7 @@ pub(crate) const TO_UDEV: &[(&str, &str)] = &[
 /// True for udev's rules; the text, and what is not carried.
 pub(crate) const LOST: &[(bool, &str, &[&str])] = &[
     (true, "KERNEL==\"[\", TAG+=\"t\"\n", &["1: the pattern `[`: `[` without `]`"]),
-    (true, "KERNEL==\"a\", OPTIONS+=\"log_level=debug\"\n", &["1: `log_level`, which changes nothing"]),
+    (true, "KERNEL==\"a\", OPTIONS+=\"log_level=debug\"\n", &["1: `log_level`, which TOML has no word for"]),
     (true, "KERNEL==\"a\", BOGUS=\"x\"\n", &["1: there is no key `BOGUS`"]),
     (
         true,

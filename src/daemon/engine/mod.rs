@@ -11,20 +11,24 @@ use std::time::{Duration, Instant};
 
 use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
+use crate::apply::modules::Modules;
 use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
 use crate::daemon::{DaemonError, report};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
+use crate::apply::netif::exchange::Exchange;
 use crate::apply::node::NodeDir;
 use crate::builtin;
+use crate::config::ResolveNames;
 use crate::decide::{
     DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner, Surroundings, Unwriting,
     decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
+use crate::log;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
@@ -70,6 +74,8 @@ pub struct Site {
     pub state_dir: PathBuf,
     /// What may be changed.
     pub reach: Reach,
+    /// When the names of users and groups in rules are looked up.
+    pub resolve_names: ResolveNames,
     /// The longest time that the programs of one event have together.
     pub event_timeout: Duration,
     /// The longest time that one program has.
@@ -111,6 +117,8 @@ pub struct Engine {
     programs: Programs,
     shared: builtin::Shared,
     deeds: Deeds,
+    /// Interfaces that wait for names.
+    interface_names: Exchange,
     memory: Memory,
     origins: Origins,
 }
@@ -134,7 +142,7 @@ impl Engine {
         let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
         Ok(Self {
             nodes,
-            accounts: accounts_of(&site.roots),
+            accounts: accounts_of(&site.roots, site.resolve_names),
             tree: Tree::new(Source::Live(site.roots.sys.clone())),
             names: Names::new(farm),
             database,
@@ -142,6 +150,7 @@ impl Engine {
             programs: Programs::new(&site.roots, site.program_timeout),
             shared: builtin::Shared::new(&site.roots),
             deeds: Deeds::new(&site.roots),
+            interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
             site,
@@ -151,6 +160,17 @@ impl Engine {
     /// Where it works.
     pub fn site(&self) -> &Site {
         &self.site
+    }
+
+    /// The kernel modules that are being loaded beside the events.
+    pub fn modules(&self) -> &Modules {
+        self.deeds.modules()
+    }
+
+    /// Lets databases that have changed on disk be read anew. For a reload.
+    pub fn refresh(&self) {
+        self.shared.refresh();
+        self.modules().refresh();
     }
 
     /// The devices.
@@ -312,10 +332,13 @@ impl Engine {
         let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
+        // What a former run has done to a device is not done again: its user may have changed it since.
+        let runs = runs(old.as_ref());
+        let deeds: &dyn DeedRunner = if runs { &self.deeds } else { &NoDeeds };
         match self.site.reach {
             Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
             Reach::Companion => self.carry(rules, &event, runs, wanted, self.live(&asking, &NoDeeds)),
-            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, &self.deeds)),
+            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, deeds)),
         }
     }
 
@@ -327,7 +350,7 @@ impl Engine {
         &self,
         rules: &Compiled,
         event: &Event<'_>,
-        runs: impl FnOnce(Option<&Record>) -> bool,
+        first: bool,
         wanted: impl Fn() -> bool,
         effects: E,
     ) -> Option<Handled> {
@@ -338,14 +361,23 @@ impl Engine {
         if !wanted() {
             return None;
         }
+        // To the end of the event.
+        let _louder = plan.log_level.map(log::here);
         report::decided(&plan);
-        let runs = !plan.run.is_empty() && runs(old);
+        let runs = !plan.run.is_empty() && first;
         let removed = uevent.action == Action::Remove;
         let record =
             if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
-        let links =
-            if removed { self.withdraw(&id, &plan) } else { self.establish(&id, old, &plan, &record, runs) };
+        let links = if removed {
+            self.withdraw(&id, &plan)
+        } else {
+            if first {
+                self.rename(&id, &plan, &record);
+            }
+            let written = if runs { with(&record, PROCESSING) } else { record.clone() };
+            self.carry_out(&id, old, &plan, &written)
+        };
         if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
@@ -358,23 +390,11 @@ impl Engine {
         Some(Handled { plan, links, record, changed })
     }
 
-    /// Name, node, links and record of a device that is there. The record says if programs are still to run.
-    fn establish(
-        &self,
-        id: &DeviceId,
-        old: Option<&Record>,
-        plan: &Plan,
-        record: &Record,
-        runs: bool,
-    ) -> Vec<LinkReport> {
+    /// Gives an interface its name. Till then its record says that it will have another.
+    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) {
         if self.site.reach == Reach::Everything && plan.netif.is_some() {
             self.write_record(id, &with(record, RENAMING));
-            event::interface(plan);
-        }
-        if runs {
-            self.carry_out(id, old, plan, &with(record, PROCESSING))
-        } else {
-            self.carry_out(id, old, plan, record)
+            event::interface(&self.interface_names, plan);
         }
     }
 
