@@ -6,10 +6,15 @@
 #[path = "media/blkid.rs"]
 mod blkid;
 mod common;
+#[path = "common/daemon.rs"]
+#[allow(dead_code)] // shared with the tests of real devices
+mod daemon;
 #[path = "media/disk.rs"]
 mod disk;
 #[path = "media/helpers.rs"]
 mod helpers;
+#[path = "media/names.rs"]
+mod names;
 #[path = "media/probes.rs"]
 mod probes;
 

@@ -69,11 +69,7 @@ impl Context<'_> {
     }
 
     fn open_as(&self, name: &[u8], expected: Option<Numbers>) -> Result<Medium, Closed> {
-        if matches!(self.reader.tree().source(), Source::Recording(_)) {
-            // what has the same name and number here is another machine's
-            let text = format!("a recording does not hold what `{}` holds", name.as_bstr());
-            return Err(Closed::Failed(BuiltinError::Failed(text)));
-        }
+        self.not_recorded().map_err(Closed::Failed)?;
         match open_dir(&self.roots.dev).and_then(|dir| open_node(dir, name, expected)) {
             Ok(file) => Ok(Medium { name: name.into(), file }),
             Err(Errno::ENXIO | Errno::ENOMEDIUM) => Err(Closed::Absent),
@@ -81,6 +77,14 @@ impl Context<'_> {
                 let text = format!("node `{}` can't be opened: {errno}", name.as_bstr());
                 Err(Closed::Failed(BuiltinError::Failed(text)))
             }
+        }
+    }
+
+    /// Error: the devices are those of a recording. What has the same name and number here is another machine's.
+    pub(super) fn not_recorded(&self) -> Result<(), BuiltinError> {
+        match self.reader.tree().source() {
+            Source::Recording(_) => Err(BuiltinError::Failed("a recording holds no media".into())),
+            Source::Live(_) => Ok(()),
         }
     }
 

@@ -197,6 +197,33 @@ fn rules_that_call_what_is_not_installed() {
     }
 }
 
+/// A recording has names and numbers of another machine: nothing here is looked at in its place.
+#[test]
+fn a_recording_has_no_media() {
+    use nameplate::builtin::{self, Context, Shared};
+    use nameplate::device::{Reader, Source, Tree};
+    let text = "P: /devices/virtual/mem/null\nN: null\nE: DEVNAME=/dev/null\nE: MAJOR=1\nE: MINOR=3\nE: SUBSYSTEM=mem\n";
+    let recording = nameplate::recording::Recording::parse(text.as_bytes()).unwrap();
+    let tree = Tree::new(Source::Recording(recording));
+    tree.walk();
+    let device = tree.get(&nameplate::ids::DevPath::new(b"/devices/virtual/mem/null").unwrap()).unwrap();
+    let roots = nameplate::roots::Roots::system();
+    let shared = Shared::new(&roots).with_probe(env!("CARGO_BIN_EXE_nameplate").into());
+    let context = Context {
+        device: &device,
+        reader: &Reader::new(&tree),
+        action: nameplate::ids::Action::Add,
+        properties: &nameplate::properties::Properties::new(),
+        roots: &roots,
+        shared: &shared,
+        deadline: std::time::Instant::now() + std::time::Duration::from_secs(600),
+    };
+    for name in ["blkid", "ata_id", "scsi_id", "cdrom_id", "v4l_id", "mtd_probe", "dmi_memory_id"] {
+        let error = builtin::run(name.as_bytes(), &[], &context).unwrap_err().to_string();
+        assert!(error.contains("a recording holds no media"), "{name}: {error}");
+    }
+}
+
 #[test]
 fn helpers_as_builtins() {
     let machine = Machine::new();

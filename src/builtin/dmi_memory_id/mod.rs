@@ -23,7 +23,10 @@ pub(super) fn say(arguments: &[BString], context: &Context<'_>) -> Result<Said, 
     };
     let (entry, table) = match arguments.value(b'F') {
         Some(file) => (read(std::path::Path::new(&file.to_os_str_lossy().into_owned()))?, None),
-        None => (read(&directory.join("smbios_entry_point"))?, Some(read(&directory.join("DMI"))?)),
+        None => {
+            context.not_recorded()?;
+            (read(&directory.join("smbios_entry_point"))?, Some(read(&directory.join("DMI"))?))
+        }
     };
     let place = table::entry_point(&entry).ok_or_else(|| {
         BuiltinError::Failed("the firmware's entry point is none, or its sum is wrong".into())
