@@ -114,6 +114,12 @@ impl Context {
         self.own_link_dir.as_deref().unwrap_or(&self.roots.dev)
     }
 
+    /// Where the records of devices are: the device manager's database, or what the daemon keeps beside another one.
+    pub fn record_dir(&self) -> PathBuf {
+        let is_manager = self.own_link_dir.is_none() && self.mode() == Mode::Standalone;
+        if is_manager { self.roots.run_udev().join("data") } else { self.run_dir().join("data") }
+    }
+
     /// The daemon's directory for what is lost at power-off. With a link directory of the user's own it is in there, so
     /// that a daemon needs no right to any other directory, and who gives the same `--link-dir` finds it.
     pub fn run_dir(&self) -> PathBuf {

@@ -34,6 +34,7 @@ codes! {
     BAD_NAME = "bad-name", "A name that no network interface can have; it is left out.";
     BAD_TAG = "bad-tag", "A tag with other bytes than letters, digits, `-` and `_`; it is left out.";
     BAD_MODE = "bad-mode", "Permissions that are no octal string as `\"0660\"`; they are left out.";
+    NAMES_OFF = "names-off", "The name of a user or a group where `resolve_names` is \"never\"; it is left out.";
     UNKNOWN_USER = "unknown-user", "A user that this system does not have; the owner is left out.";
     UNKNOWN_GROUP = "unknown-group", "A group that this system does not have; the group is left out.";
     BAD_PROPERTY = "bad-property", "A property name or value that no record can hold; the property is left out.";
