@@ -40,7 +40,7 @@ pub(crate) const CASES: &[Case] = &[
     ),
     (
         "[file]\ngives_way_to = ['60-a.rules', '60-b']\n[[rule]]\nlink = 'a'\n",
-        "file-conditions@1:2 bad-file-name@2:32",
+        "file-conditions@1:2 bad-file-name@2:31",
         &[],
     ),
     (
