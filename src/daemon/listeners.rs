@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use bstr::{BString, ByteSlice};
 
 use super::engine::Handled;
+use super::report;
 use crate::ids::{SeqNum, Tag};
 use crate::properties::Properties;
 use crate::roots::Roots;
@@ -71,7 +72,8 @@ fn properties(roots: &Roots, handled: &Handled) -> Properties {
             put(&mut all, key, format!(":{}:", names.join(":")));
         }
     }
-    if let Some(usec) = record.init_usec {
+    // a device of which nothing is kept is seen for the first time at each of its events
+    if let Some(usec) = record.init_usec.or_else(report::now_usec) {
         put(&mut all, "USEC_INITIALIZED", usec.to_string());
     }
     put(&mut all, "UDEV_DATABASE_VERSION", "1");

@@ -366,8 +366,7 @@ impl Engine {
         report::decided(&plan);
         let runs = !plan.run.is_empty() && first;
         let removed = uevent.action == Action::Remove;
-        let record =
-            if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
+        let record = if removed { last_record(&plan, old) } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
         let links = if removed {
             self.withdraw(&id, &plan)
@@ -459,6 +458,17 @@ impl Engine {
                 self.tell(Some(&id), &self.forget(&id));
             }
         }
+    }
+}
+
+/// What listeners of a removal are shown: what was known of the device, and what rules have added to it.
+fn last_record(plan: &Plan, old: Option<&Record>) -> Record {
+    let (old, new) = (old.cloned().unwrap_or_default(), plan.record(old));
+    Record {
+        links: &old.links | &new.links,
+        tags: &old.tags | &new.tags,
+        current_tags: &old.current_tags | &new.current_tags,
+        ..old
     }
 }
 
