@@ -80,6 +80,10 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
+    /// How long an event waits before the programs at its end are run.
+    pub exec_delay: Duration,
+    /// Disks are made read-only when they are added.
+    pub read_only_disks: bool,
 }
 
 /// A device that was there at the start.
@@ -378,6 +382,7 @@ impl Engine {
             self.carry_out(&id, old, &plan, &written)
         };
         if runs {
+            std::thread::sleep(self.site.exec_delay);
             event::run(&plan, &self.programs, &mut host, deadline);
         }
         if removed {

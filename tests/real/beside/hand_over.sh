@@ -13,6 +13,15 @@ trigger() {
     udevadm trigger --action=$1 /sys/class/mem/null
     settle
 }
+# What udevd keeps of claims and watches, without the numbers of watches.
+stacks() { (cd /run/udev && find links watch -type l -printf '%p %l\n' 2>/dev/null | grep -vE "^watch/[0-9]+ " | sed '/^watch/s/ .*//' | sort) || true; }
+remove_holder() {
+    holder=$(basename "$(readlink /dev/np/shared)")
+    echo "shared: $holder"
+    udevadm trigger --action=remove "/sys/block/$holder"
+    settle
+    echo "shared after its removal: $(basename "$(readlink /dev/np/shared)")"
+}
 
 {
     start udevd
@@ -22,6 +31,8 @@ trigger() {
     settle
     show udevd $all
     links udevd
+    echo "-- left by udevd"
+    stacks
     stop
 
     start nameplate
@@ -36,11 +47,29 @@ trigger() {
     start udevd
     show "udevd again" $all
     links "udevd again"
-    # a claim is known to who comes after: the name goes over when its holder goes
-    holder=$(basename "$(readlink /dev/np/shared)")
-    echo "shared: $holder"
-    udevadm trigger --action=remove "/sys/block/$holder"
-    settle
-    echo "shared after its removal: $(basename "$(readlink /dev/np/shared)")"
+    # claims are known to who comes after: the name goes over when its holder goes
+    echo "-- after udevd"
+    remove_holder
+    stop
+
+    # the same where no udevd was before nameplate
+    (cd /run/udev && rm -rf data tags links watch && mkdir -p links/np.old watch)
+    ln -s b7:1 /run/udev/watch/1
+    rm -rf /dev/np
+    start nameplate
+    trigger add
+    echo "-- kept up by nameplate"
+    stacks
+    stop
+    echo "-- left by nameplate"
+    stacks
+    rm -f /run/udev/control
+    start udevd
+    echo "-- after nameplate"
+    remove_holder
+    # the node is watched from the start on
+    listen
+    : >"/dev/loop$((loop + 2))"
+    heard change "loop$((loop + 2))"
     stop
 } >"$work/out"

@@ -10,6 +10,9 @@ stage=$(dirname "$0")
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=0755 tmpfs /run
+: >/run/program
+mount --bind "$nameplate" /run/program
+nameplate=/run/program
 for dir in /etc/udev /etc/nameplate /run/nameplate /usr/lib/udev/rules.d /usr/local/lib/udev/rules.d /usr/lib/nameplate /var/lib/nameplate; do
     [ ! -d $dir ] || mount -t tmpfs tmpfs $dir
 done
