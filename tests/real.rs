@@ -7,6 +7,8 @@ mod common;
 
 #[path = "real/access.rs"]
 mod access;
+#[path = "real/beside.rs"]
+mod beside;
 #[path = "real/chaos.rs"]
 mod chaos;
 #[path = "real/claims.rs"]

@@ -24,6 +24,8 @@ pub(super) fn of(context: &Context, mode: Mode) -> Result<Site, Failure> {
         resolve_names: context.config.config.resolve_names,
         event_timeout: context.config.config.event_timeout,
         program_timeout: context.config.config.program_timeout,
+        exec_delay: context.config.config.exec_delay,
+        read_only_disks: context.config.config.read_only_disks,
         link_dir,
     })
 }

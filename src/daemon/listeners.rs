@@ -5,8 +5,10 @@
 use std::collections::BTreeSet;
 
 use bstr::{BString, ByteSlice};
+use nix::errno::Errno;
 
 use super::engine::Handled;
+use super::report;
 use crate::ids::{SeqNum, Tag};
 use crate::properties::Properties;
 use crate::roots::Roots;
@@ -31,13 +33,18 @@ impl Listeners {
         self.send(uevent, properties, &handled.record.tags);
     }
 
-    /// Tells of an event that could not be handled: listeners that wait for the device learn that nothing more comes.
-    pub(super) fn failed(&self, uevent: &Uevent) {
+    /// Tells of an event that could not be handled, and by what error where there is one: listeners that wait for the device
+    /// learn that nothing more comes.
+    pub(super) fn failed(&self, uevent: &Uevent, error: Option<Errno>) {
         let mut properties = uevent.properties.clone();
         if let Some(node) = uevent.devname() {
             put(&mut properties, "DEVNAME", absolute(&self.roots, node));
         }
         put(&mut properties, "UDEV_WORKER_FAILED", "1");
+        if let Some(error) = error {
+            put(&mut properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
+            put(&mut properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
+        }
         self.send(uevent, properties, &BTreeSet::new());
     }
 
@@ -71,7 +78,8 @@ fn properties(roots: &Roots, handled: &Handled) -> Properties {
             put(&mut all, key, format!(":{}:", names.join(":")));
         }
     }
-    if let Some(usec) = record.init_usec {
+    // a device of which nothing is kept is seen for the first time at each of its events
+    if let Some(usec) = record.init_usec.or_else(report::now_usec) {
         put(&mut all, "USEC_INITIALIZED", usec.to_string());
     }
     put(&mut all, "UDEV_DATABASE_VERSION", "1");

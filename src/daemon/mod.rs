@@ -171,6 +171,8 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     if left > 0 {
         tracing::warn!("{left} events are not finished: the next start takes them up again");
     }
+    let watched = core.watches.as_ref().map(|watches| watches.devices()).unwrap_or_default();
+    core.engine.end_in_udevs_place(&watched);
     drop(server);
     wait_for_start(&thread.map_err(|error| DaemonError::Start("the start", error))?, end);
     ended
@@ -230,6 +232,7 @@ fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<()
     static_nodes::apply(core);
     // what the kernel says from here on is newer than what the walk finds
     let news = core.work.listen();
+    core.engine.begin_in_udevs_place();
     let devices = core.engine.take_over()?;
     start_reader(core, socket, before)?;
     Workers::start(core).map_err(|e| DaemonError::Start("the workers", e))?;

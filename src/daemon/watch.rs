@@ -79,6 +79,11 @@ impl Watches {
         self.nodes().paces.remove(devpath);
     }
 
+    /// The devices that are watched now.
+    pub(super) fn devices(&self) -> Vec<DevPath> {
+        self.nodes().watched.values().map(|watched| watched.devpath.clone()).collect()
+    }
+
     fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }

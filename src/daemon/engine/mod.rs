@@ -80,6 +80,10 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
+    /// How long an event waits before the programs at its end are run.
+    pub exec_delay: Duration,
+    /// Disks are made read-only when they are added.
+    pub read_only_disks: bool,
 }
 
 /// A device that was there at the start.
@@ -366,8 +370,7 @@ impl Engine {
         report::decided(&plan);
         let runs = !plan.run.is_empty() && first;
         let removed = uevent.action == Action::Remove;
-        let record =
-            if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
+        let record = if removed { last_record(&plan, old) } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
         let links = if removed {
             self.withdraw(&id, &plan)
@@ -379,6 +382,7 @@ impl Engine {
             self.carry_out(&id, old, &plan, &written)
         };
         if runs {
+            std::thread::sleep(self.site.exec_delay);
             event::run(&plan, &self.programs, &mut host, deadline);
         }
         if removed {
@@ -459,6 +463,17 @@ impl Engine {
                 self.tell(Some(&id), &self.forget(&id));
             }
         }
+    }
+}
+
+/// What listeners of a removal are shown: what was known of the device, and what rules have added to it.
+fn last_record(plan: &Plan, old: Option<&Record>) -> Record {
+    let (old, new) = (old.cloned().unwrap_or_default(), plan.record(old));
+    Record {
+        links: &old.links | &new.links,
+        tags: &old.tags | &new.tags,
+        current_tags: &old.current_tags | &new.current_tags,
+        ..old
     }
 }
 
