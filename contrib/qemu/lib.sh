@@ -20,13 +20,22 @@ end_work() {
     [ "${1:-}" = keep ] || rm -rf "$work"
 }
 
-# debian TREE SUITE PACKAGE...: Debian's base system with these packages, once. MIRROR names another than debootstrap's own.
+# debian TREE SUITE PACKAGE...: Debian's base system with these packages, once. After the word `then` come packages that want a
+# whole system when they are configured. MIRROR names another mirror than debootstrap's own.
 debian() {
-    local tree=$1 suite=$2
+    local tree=$1 suite=$2 first=() mirror=${MIRROR:-}
     shift 2
     [ ! -e "$tree-is-whole" ] || return 0
+    while [ $# -gt 0 ] && [ "$1" != then ]; do first+=("$1") && shift; done
     rm -rf "$tree"
-    debootstrap --variant=minbase --include="$(IFS=, && echo "$*")" "$suite" "$tree" ${MIRROR:+"$MIRROR"} >"$work/debootstrap.log"
+    debootstrap --variant=minbase --include="$(IFS=, && echo "${first[*]}")" "$suite" "$tree" ${mirror:+"$mirror"} >"$work/debootstrap.log"
+    if [ $# -gt 1 ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d"
+        chmod +x "$tree/usr/sbin/policy-rc.d"
+        DEBIAN_FRONTEND=noninteractive chroot "$tree" sh -c 'apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@"' "$@" \
+            >>"$work/debootstrap.log" 2>&1
+        rm "$tree/usr/sbin/policy-rc.d"
+    fi
     rm -rf "$tree"/var/cache/apt/* "$tree"/var/lib/apt/lists/* "$tree"/usr/share/{doc,man,locale}
     touch "$tree-is-whole"
 }
