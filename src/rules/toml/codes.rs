@@ -28,11 +28,13 @@ codes! {
     NO_CONDITIONS = "no-conditions", "The rule applies to every event of every device.";
     NO_EFFECTS = "no-effects", "The rule does nothing.";
     FILE_CONDITIONS = "file-conditions", "`[file]` is wrong, so no rule of the file is in force.";
+    BAD_FILE_NAME = "bad-file-name", "`gives_way_to` names no rule file, so no rule of the file is in force.";
     BAD_LINK = "bad-link", "A link name that leaves the device directory or is no file name; the link is left out.";
     LINK_SPACES = "link-spaces", "White space in a link; several links are a list here.";
     BAD_NAME = "bad-name", "A name that no network interface can have; it is left out.";
     BAD_TAG = "bad-tag", "A tag with other bytes than letters, digits, `-` and `_`; it is left out.";
     BAD_MODE = "bad-mode", "Permissions that are no octal string as `\"0660\"`; they are left out.";
+    NAMES_OFF = "names-off", "The name of a user or a group where `resolve_names` is \"never\"; it is left out.";
     UNKNOWN_USER = "unknown-user", "A user that this system does not have; the owner is left out.";
     UNKNOWN_GROUP = "unknown-group", "A group that this system does not have; the group is left out.";
     BAD_PROPERTY = "bad-property", "A property name or value that no record can hold; the property is left out.";
@@ -40,6 +42,7 @@ codes! {
     SHELL_STRING = "shell-string", "A command line where a list of arguments is needed: no shell runs here.";
     BAD_IMPORT = "bad-import", "`import` needs exactly one source; the rule is left out.";
     UNKNOWN_BUILTIN = "unknown-builtin", "A builtin that nameplate does not have.";
+    MISSING_BUILTIN = "missing-builtin", "A builtin of udev's that nameplate does not have; it fails when it is run.";
     INDEX_MISSING = "index-missing", "`$index` in a rule without `index`; the value is left out.";
     INDEX_UNUSED = "index-unused", "`index` in a rule that uses `$index` nowhere; no number is taken.";
     INDEX_MISPLACED = "index-misplaced", "`$index` where there is no number yet: in conditions, `import` and `index` itself.";

@@ -11,6 +11,7 @@ use super::text::Index;
 use crate::diag::Place;
 use crate::rules::ir::{Builtin, Command, Condition, Import, Subject, Test};
 use crate::rules::template::Template;
+use crate::rules::udev::keys::{BUILTINS, HELPERS};
 use crate::text::{Case, Pattern};
 
 /// The sources of `import`.
@@ -82,7 +83,7 @@ fn import(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Import, Reported> {
     };
     Ok(match source.key {
         "program" => Import::Program(argv(cx, source.value, Index::NotYet)?.0),
-        "builtin" => Import::Builtin(builtin(cx, source.value, Index::NotYet)?.0),
+        "builtin" => Import::Builtin(Box::new(builtin(cx, source.value, Index::NotYet)?.0)),
         "file" => Import::File(filled(cx, source.value)?),
         "db" => Import::Db(filled(cx, source.value)?),
         "cmdline" => Import::CommandLine(filled(cx, source.value)?),
@@ -149,7 +150,7 @@ pub(super) fn runs(
 fn argv(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Command, bool), Reported> {
     if value.get_ref().is_table() {
         let (line, used) = line(cx, value, index)?;
-        return Ok((Command::Line(line), used));
+        return Ok((Command::Line(line.into()), used));
     }
     if let Some(line) = value.get_ref().as_str() {
         return Err(shell_string(cx, value, &as_vector(line), line));
@@ -232,7 +233,7 @@ fn builtin(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Builtin,
         let text = line.text().to_str_lossy();
         let name = known_builtin(cx, value, &text)?;
         let rest = text.trim_start().get(name.len()..).unwrap_or_default().trim_start();
-        let arguments = Command::Line(Template::parse(rest.as_bytes()).0);
+        let arguments = Command::Line(Template::parse(rest.as_bytes()).0.into());
         return Ok((Builtin { name, arguments }, used));
     }
     let text = cx.text(value, "a string, as \"kmod load\"")?;
@@ -248,12 +249,17 @@ fn known_builtin(cx: &mut Cx<'_>, value: &Value<'_>, text: &str) -> Result<Strin
     let Some(name) = text.split_whitespace().next() else {
         return Err(cx.error(codes::EMPTY_LIST, "the builtin has no name", value.span()));
     };
-    if !cx.known.builtins.contains(&name) {
+    let at = text.find(name).unwrap_or_default();
+    let known = cx.known.builtins.contains(&name);
+    if !known && [BUILTINS, HELPERS].concat().contains(&name) {
+        let span = cx.inside(value, at..at + name.len());
+        let message = format!("nameplate does not have udev's builtin `{name}` yet");
+        cx.warning(codes::MISSING_BUILTIN, message, span, "it fails when it is run");
+    } else if !known {
         let hint = match suggest::nearest(name, cx.known.builtins.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the builtins are: {}", cx.known.builtins.join(", ")),
         };
-        let at = text.find(name).unwrap_or_default();
         let span = cx.inside(value, at..at + name.len());
         return Err(cx.error_hint(codes::UNKNOWN_BUILTIN, format!("unknown builtin `{name}`"), span, hint));
     }

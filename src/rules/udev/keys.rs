@@ -235,10 +235,12 @@ pub fn find(name: &[u8]) -> Option<&'static KeyInfo> {
     KEYS.iter().find(|info| info.name.as_bytes() == name)
 }
 
-/// udev's builtins (systemd 257), whether or not nameplate has them.
+/// udev's builtins (up to systemd 258), whether or not nameplate has them: a rule that names one is never refused.
 pub const BUILTINS: &[&str] = &[
     "blkid",
     "btrfs",
+    "dissect_image",
+    "factory_reset",
     "hwdb",
     "input_id",
     "keyboard",
@@ -250,6 +252,10 @@ pub const BUILTINS: &[&str] = &[
     "uaccess",
     "usb_id",
 ];
+
+/// Programs of udev's that builtins of the same name stand in for.
+pub const HELPERS: &[&str] =
+    &["ata_id", "cdrom_id", "dmi_memory_id", "fido_id", "mtd_probe", "scsi_id", "v4l_id"];
 
 /// Properties that no rule sets.
 pub const READ_ONLY: &[&str] = &[
@@ -285,6 +291,6 @@ mod tests {
             }
         }
         assert!(find(b"kernel").is_none());
-        assert!(BUILTINS.is_sorted() && READ_ONLY.is_sorted());
+        assert!(BUILTINS.is_sorted() && HELPERS.is_sorted() && READ_ONLY.is_sorted());
     }
 }
