@@ -190,7 +190,9 @@ mod tests {
         let context = Context::new(common).unwrap();
         let roots = Roots::below(Path::new("/nowhere"));
         assert_eq!(context.rule_dirs(Mode::Companion), roots.rule_dirs());
-        assert_eq!(context.rule_dirs(Mode::Standalone), [roots.rule_dirs(), roots.udev_rule_dirs()].concat());
+        let standard = vec!["/nowhere/usr/lib/nameplate/standard.d".into()];
+        let all = [roots.rule_dirs(), standard, roots.udev_rule_dirs()].concat();
+        assert_eq!(context.rule_dirs(Mode::Standalone), all);
         assert_eq!(context.mode(), Mode::Standalone, "no udevd answers there");
     }
 }

@@ -83,7 +83,9 @@ impl Machines {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut paths: Vec<_> =
             fs::read_dir(dir.join("tests/trees")).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.push(dir.join("rules/recordings/examples.umockdev"));
+        for name in ["examples", "storage", "desk"] {
+            paths.push(dir.join(format!("rules/recordings/{name}.umockdev")));
+        }
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "umockdev"));
         paths.sort();
         let tree = |path| {
