@@ -140,7 +140,8 @@ fn properties(device: &udev::Device, dropped: &mut Vec<PropertyError>) -> Proper
     for entry in device.properties() {
         let mut value = entry.value().as_bytes();
         if entry.name() == "DEVNAME" {
-            let below = value.strip_prefix(dev.as_os_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+            let below =
+                value.strip_prefix(dev.as_os_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
             value = below.unwrap_or(value);
         }
         dropped.extend(out.set(entry.name().as_bytes(), value).err());
@@ -177,13 +178,10 @@ mod tests {
         }
         let Known { properties, .. } = known(&null).unwrap();
         let value = |key: &str| properties.get(key).map(ToString::to_string).unwrap_or_default();
-        assert_eq!(["DEVPATH", "SUBSYSTEM", "DEVNAME", "MAJOR", "MINOR"].map(value), [
-            "/devices/virtual/mem/null",
-            "mem",
-            "null",
-            "1",
-            "3"
-        ]);
+        assert_eq!(
+            ["DEVPATH", "SUBSYSTEM", "DEVNAME", "MAJOR", "MINOR"].map(value),
+            ["/devices/virtual/mem/null", "mem", "null", "1", "3"]
+        );
         assert_eq!(known(&null.with_file_name("no such device")), None);
     }
 
