@@ -11,6 +11,8 @@ mod access;
 mod chaos;
 #[path = "real/claims.rs"]
 mod claims;
+#[path = "real/companion.rs"]
+mod companion;
 #[path = "real/crash.rs"]
 mod crash;
 #[path = "real/hotplug.rs"]
