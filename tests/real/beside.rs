@@ -7,7 +7,7 @@
 //! Compared as sorted lines: udevd writes the links and tags of a record in the order of a hash with a random key, and the
 //! properties in the order of their setting; nameplate writes all sorted. The time of the first event is any number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -175,7 +175,8 @@ fn programs_of_libudevs_find_the_same() {
         "\nlrwxrwxrwx np_static/np-static /dev/np-static\n",
         "\nnp-static 3:0 604\n",
         "\nlocked: unfinished\nlocked: not heard\nlocked: not settled\nunlocked: finished\n",
-        "\nno b7:520002\nno ",
+        "\nno b7:520002\n",
+        "\nno c1:3\n",
     ] {
         assert!(out.contains(part), "{part:?} in\n{out}");
     }
@@ -238,10 +239,39 @@ fn a_running_system_goes_from_udevd_to_nameplate_and_back() {
     assert!(left.contains(&"watch/b7:521002"), "{out}");
     assert_eq!(part("kept up by nameplate"), [&[] as &[&str]]);
     assert_eq!(part("left by nameplate"), [left]);
-    for (name, holder) in [("after udevd", "loop521000"), ("after nameplate", "loop521000")] {
+    for name in ["after udevd", "after nameplate"] {
         let [first, second] = part(name)[0] else { panic!("{out}") };
-        assert_eq!(*first, format!("shared: {holder}"), "{name}");
+        let holder = first.strip_prefix("shared: ").unwrap();
         let heir = second.strip_prefix("shared after its removal: ").unwrap();
-        assert!(["loop521001", "loop521002"].contains(&heir), "{name}: {heir}");
+        let all = ["loop521000", "loop521001", "loop521002"];
+        assert!(all.contains(&holder) && all.contains(&heir) && holder != heir, "{name}: {holder}, {heir}");
     }
+}
+
+const PARTITIONS: &str = r#"
+SUBSYSTEM=="block", KERNEL=="LOOP0", OPTIONS+="watch", SYMLINK+="np/disk"
+SUBSYSTEM=="block", KERNEL=="LOOP0p1", ACTION=="add", SYMLINK+="np/part"
+"#;
+
+#[test]
+fn the_kernel_tells_of_partitions_after_a_writer() {
+    need_udevd!();
+    let stage = Stage::new(522_000, PARTITIONS);
+    let played = ["udevd", "nameplate"].map(|manager| {
+        let found = stage.play("partitions.sh", manager);
+        assert_eq!(found.file("out"), "disk ../loop522000\npart ../loop522000p1\n", "{manager}");
+        let heard = found.heard(&["loop522000"]);
+        let actions = |(path, events): (String, Vec<String>)| {
+            let actions: BTreeSet<String> = events
+                .iter()
+                .filter_map(|event| event.lines().find(|l| l.starts_with("ACTION=")))
+                .map(Into::into)
+                .collect();
+            (path, actions)
+        };
+        heard.into_iter().map(actions).collect::<BTreeMap<_, _>>()
+    });
+    assert_eq!(played[1], played[0]);
+    let partition = "/devices/virtual/block/loop522000/loop522000p1";
+    assert_eq!(played[0][partition], ["ACTION=add", "ACTION=remove"].map(String::from).into());
 }

@@ -29,7 +29,7 @@ mknod -m 666 /dev/net/tun c 10 200
 mknod -m 666 /dev/null c 1 3
 mknod -m 666 /dev/zero c 1 5
 mknod -m 600 /dev/np-static c 1 3
-node() { mknod -m 600 "/dev/$1" b $(tr : ' ' <"/sys/block/$1/dev"); }
+node() { mknod -m 600 "/dev/$1" b $(tr : ' ' <"/sys/class/block/$1/dev"); }
 for n in 0 1 2; do node loop$((loop + n)); done
 [ -z "$zram" ] || node "zram$zram"
 
