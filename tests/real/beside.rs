@@ -43,11 +43,12 @@ fn missing() -> Option<&'static str> {
         ("ip", "-V"),
         ("awk", "BEGIN {}"),
         ("flock", "--version"),
+        ("addpart", "--version"),
     ];
     needs.iter().find(|need| !there(need)).map(|(program, _)| match *program {
         UDEVD | "udevadm" => "needs systemd-udevd and udevadm",
         "ip" => "needs ip of iproute2",
-        _ => "needs unshare, flock and awk",
+        _ => "needs unshare, flock, addpart and awk",
     })
 }
 
@@ -250,28 +251,27 @@ fn a_running_system_goes_from_udevd_to_nameplate_and_back() {
 
 const PARTITIONS: &str = r#"
 SUBSYSTEM=="block", KERNEL=="LOOP0", OPTIONS+="watch", SYMLINK+="np/disk"
-SUBSYSTEM=="block", KERNEL=="LOOP0p1", ACTION=="add", SYMLINK+="np/part"
+SUBSYSTEM=="block", KERNEL=="LOOP0p1", SYMLINK+="np/part"
 "#;
 
 #[test]
-fn the_kernel_tells_of_partitions_after_a_writer() {
+fn a_disk_that_loses_its_partitions_is_heard_of() {
     need_udevd!();
     let stage = Stage::new(522_000, PARTITIONS);
     let played = ["udevd", "nameplate"].map(|manager| {
         let found = stage.play("partitions.sh", manager);
-        assert_eq!(found.file("out"), "disk ../loop522000\npart ../loop522000p1\n", "{manager}");
-        let heard = found.heard(&["loop522000"]);
+        let names = "disk ../loop522000\npart ../loop522000p1\ndisk ../loop522000\n";
+        assert_eq!(found.file("out"), names, "{manager}");
         let actions = |(path, events): (String, Vec<String>)| {
-            let actions: BTreeSet<String> = events
-                .iter()
-                .filter_map(|event| event.lines().find(|l| l.starts_with("ACTION=")))
-                .map(Into::into)
-                .collect();
+            let lines = events.iter().flat_map(|event| event.lines());
+            let actions: BTreeSet<String> =
+                lines.filter_map(|line| line.strip_prefix("ACTION=")).map(Into::into).collect();
             (path, actions)
         };
-        heard.into_iter().map(actions).collect::<BTreeMap<_, _>>()
+        found.heard(&["loop522000"]).into_iter().map(actions).collect::<BTreeMap<_, _>>()
     });
     assert_eq!(played[1], played[0]);
-    let partition = "/devices/virtual/block/loop522000/loop522000p1";
-    assert_eq!(played[0][partition], ["ACTION=add", "ACTION=remove"].map(String::from).into());
+    let disk = "/devices/virtual/block/loop522000";
+    assert_eq!(played[0][disk], ["change".to_owned()].into());
+    assert_eq!(played[0][&format!("{disk}/loop522000p1")], ["remove".to_owned()].into());
 }
