@@ -64,7 +64,8 @@ impl Stage {
     /// Three loop devices from number `first` on. In the rules `LOOP` stands for the beginning of their names, without the
     /// last digit, and `ZRAM` for the name of a zram device.
     fn new(first: i32, rules: &str) -> Self {
-        let zram = Path::new("/sys/class/zram-control/hot_add").exists().then(Zram::add);
+        let asked = rules.contains("ZRAM") && Path::new("/sys/class/zram-control/hot_add").exists();
+        let zram = asked.then(Zram::add);
         let name = zram.as_ref().map_or("none".into(), |zram| format!("zram{}", zram.number));
         let stem = format!("loop{}", first / 10);
         let dir = tempfile::tempdir().unwrap();
@@ -89,7 +90,7 @@ impl Stage {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        let found = Found { dir };
+        let found = Found { dir, first: self.first };
         assert!(output.status.success(), "{manager}: {}\n{said}\n{}", output.status, found.file("log"));
         found
     }
@@ -98,6 +99,8 @@ impl Stage {
 /// What a scene has left.
 struct Found {
     dir: PathBuf,
+    /// The number of the first loop device, by which the scene's own events are known.
+    first: i32,
 }
 
 impl Found {
@@ -116,7 +119,10 @@ impl Found {
                 continue;
             };
             let path = head.split_whitespace().nth(2).unwrap();
-            if !names.iter().any(|name| path.contains(name)) {
+            // what others ask for on this machine is no part of the scene; nor is what watches ask for
+            let asked = properties.lines().find_map(|line| line.strip_prefix("SYNTH_UUID="));
+            let is_others = asked.is_some_and(|by| !by.starts_with(&format!("{:08}-", self.first)));
+            if is_others || !names.iter().any(|name| path.contains(name)) {
                 continue;
             }
             let mut lines: Vec<String> = properties.lines().filter_map(property).collect();
@@ -145,8 +151,10 @@ fn property(line: &str) -> Option<String> {
     }
 }
 
+/// Links are not asked for when a device goes: udevd would tell listeners that it had them.
 const LIFE: &str = r#"
-SUBSYSTEM=="block", KERNEL=="LOOP?|ZRAM", SYMLINK+="np/by-name/%k np/b np/a", OWNER="12", GROUP="7", MODE="0640", TAG+="np_b", TAG+="np-a"
+ACTION!="remove", SUBSYSTEM=="block", KERNEL=="LOOP?|ZRAM", SYMLINK+="np/by-name/%k np/b np/a"
+SUBSYSTEM=="block", KERNEL=="LOOP?|ZRAM", OWNER="12", GROUP="7", MODE="0640", TAG+="np_b", TAG+="np-a"
 SUBSYSTEM=="block", KERNEL=="LOOP?|ZRAM", ENV{NP_B}="two words", ENV{NP_A}="a=b", ENV{.NP_HIDDEN}="1"
 SUBSYSTEM=="block", KERNEL=="LOOP1", OPTIONS+="watch", OPTIONS+="link_priority=-7", ENV{NP_NAME}="$name"
 SUBSYSTEM=="block", KERNEL=="LOOP2", OPTIONS+="db_persist", OPTIONS+="link_priority=12", TAG+="np_c"
@@ -155,7 +163,8 @@ SUBSYSTEM=="block", KERNEL=="ZRAM", OPTIONS+="link_priority=-20"
 SUBSYSTEM=="net", KERNEL=="np0", ACTION!="remove", ENV{NP_NET}="$attr{ifindex}", TAG+="np_net"
 SUBSYSTEM=="net", KERNEL=="np2", ENV{ID_X}="%n"
 SUBSYSTEM=="net", KERNEL=="np3", ENV{ID_Y}="%n"
-SUBSYSTEM=="mem", KERNEL=="null", SYMLINK+="np/null", MODE="0622", TAG+="np_b"
+ACTION!="remove", SUBSYSTEM=="mem", KERNEL=="null", SYMLINK+="np/null"
+SUBSYSTEM=="mem", KERNEL=="null", MODE="0622", TAG+="np_b"
 KERNEL=="np-static", OPTIONS+="static_node=np-static", MODE="0604", OWNER="3", TAG+="np_static"
 "#;
 
@@ -167,7 +176,11 @@ fn programs_of_libudevs_find_the_same() {
     let ours = stage.play("life.sh", "nameplate");
     // records, index of tags, links, permissions, static nodes; the file of the queue; the lock
     let out = theirs.file("out");
-    assert_eq!(ours.file("out"), out, "{}", ours.file("log"));
+    let ours_out = ours.file("out");
+    for (at, (ours_line, line)) in ours_out.lines().zip(out.lines()).enumerate() {
+        assert_eq!(ours_line, line, "line {at} of\n{ours_out}\n{}", ours.file("log"));
+    }
+    assert_eq!(ours_out, out);
     // that the scene shows what it is for, by hand
     for part in [
         "\n644 empty c1:5\n",
@@ -177,17 +190,17 @@ fn programs_of_libudevs_find_the_same() {
         "\nnp-static 3:0 604\n",
         "\nlocked: unfinished\nlocked: not heard\nlocked: not settled\nunlocked: finished\n",
         "\nno b7:520002\n",
-        "\nno c1:3\n",
     ] {
         assert!(out.contains(part), "{part:?} in\n{out}");
     }
     let (_, at_the_end) = out.split_once("== removed").unwrap();
-    for gone in ["np/null", "np/other", "7:520002", "char/1:3", "np_d/"] {
+    for gone in ["np/other", "np_d/", "block/7:520002"] {
         assert!(!at_the_end.contains(&format!("\n{gone}")), "{gone} in\n{at_the_end}");
     }
     // what listeners hear
     let stem = format!("loop{}", stage.first / 10);
-    let names = [&*stem, "/net/np", "/net/lo", "/mem/null", "/mem/zero", "/block/zram"];
+    let zram = stage.zram.as_ref().map_or("none".into(), |zram| format!("/block/zram{}", zram.number));
+    let names = [&*stem, "/net/np", "/net/lo", "/mem/null", "/mem/zero", &zram];
     let (theirs, ours) = (theirs.heard(&names), ours.heard(&names));
     assert!(theirs.values().map(Vec::len).sum::<usize>() >= 20, "{theirs:#?}");
     for (path, events) in &theirs {
@@ -203,8 +216,6 @@ fn parts(out: &str) -> Vec<(&str, Vec<&str>)> {
     for line in out.lines() {
         match line.strip_prefix("== ").or_else(|| line.strip_prefix("-- ")) {
             Some(name) => parts.push((name, Vec::new())),
-            // every node has its number's link with nameplate, also where no event has come
-            None if line == "char/1:5 ../zero" => {}
             None => parts.last_mut().unwrap().1.push(line),
         }
     }
@@ -214,7 +225,7 @@ fn parts(out: &str) -> Vec<(&str, Vec<&str>)> {
 const HAND_OVER: &str = r#"
 SUBSYSTEM=="block", KERNEL=="LOOP[0-2]", SYMLINK+="np/by-name/%k np/shared", TAG+="np", ENV{NP}="%n", MODE="0600"
 SUBSYSTEM=="block", KERNEL=="LOOP2", OPTIONS+="watch"
-SUBSYSTEM=="mem", KERNEL=="null", SYMLINK+="np/null"
+SUBSYSTEM=="mem", KERNEL=="full", SYMLINK+="np/full"
 "#;
 
 #[test]
@@ -270,8 +281,8 @@ fn a_disk_that_loses_its_partitions_is_heard_of() {
         };
         found.heard(&["loop522000"]).into_iter().map(actions).collect::<BTreeMap<_, _>>()
     });
+    // that the disk's `change` is heard is what the scene waits for
     assert_eq!(played[1], played[0]);
     let disk = "/devices/virtual/block/loop522000";
-    assert_eq!(played[0][disk], ["change".to_owned()].into());
     assert_eq!(played[0][&format!("{disk}/loop522000p1")], ["remove".to_owned()].into());
 }

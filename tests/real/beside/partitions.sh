@@ -13,8 +13,8 @@ node "${disk}p1"
 names() { find /dev/np -type l -printf '%P %l\n' | sort; }
 
 start "$manager"
-udevadm trigger --action=add "/sys/class/block/$disk"
-udevadm trigger --action=add "/sys/class/block/${disk}p1"
+ask add "/sys/class/block/$disk"
+ask add "/sys/class/block/${disk}p1"
 settle
 names >"$work/out"
 listen
