@@ -144,7 +144,7 @@ fn compare(found: &BTreeSet<String>, list: &str) -> Vec<String> {
             }
         }
         if !listed {
-            wrong.push(line.clone());
+            wrong.push(format!("{list}: {line}"));
         }
     }
     let stale = accepted.iter().filter(|(_, _, used)| !used);
