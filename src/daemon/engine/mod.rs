@@ -3,7 +3,10 @@
 //! All that events share is here (tree, names, records, numbers); the order of events, the threads and the sockets are not.
 
 mod again;
+mod beside;
 mod carry_out;
+
+pub use self::beside::complete;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -23,8 +26,8 @@ use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::config::ResolveNames;
 use crate::decide::{
-    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner, Surroundings, Unwriting,
-    decide,
+    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, OthersRecords, Plan, ProgramRunner, Records,
+    Surroundings, Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
@@ -74,6 +77,8 @@ pub struct Site {
     pub state_dir: PathBuf,
     /// What may be changed.
     pub reach: Reach,
+    /// A udevd is the device manager, or will be: what it found of devices counts.
+    pub beside_udevd: bool,
     /// When the names of users and groups in rules are looked up.
     pub resolve_names: ResolveNames,
     /// The longest time that the programs of one event have together.
@@ -125,6 +130,8 @@ pub struct Engine {
     interface_names: Exchange,
     memory: Memory,
     origins: Origins,
+    /// What udevd knows of devices, beside one.
+    udevds: Option<OthersRecords>,
 }
 
 impl Engine {
@@ -157,6 +164,7 @@ impl Engine {
             interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
+            udevds: site.beside_udevd.then(|| OthersRecords::new(&site.roots)),
             site,
         })
     }
@@ -407,6 +415,7 @@ impl Engine {
             tree: &self.tree,
             roots: &self.site.roots,
             records: self.database.records(),
+            others: self.udevds.as_ref().map(|records| records as &dyn Records),
             accounts: &*self.accounts,
             shared: &self.shared,
         }
