@@ -163,8 +163,11 @@ impl Core {
         let path = self.engine.site().roots.dev.join(super::view::path(&node.name));
         let there = plan.event.action != Action::Remove;
         if there && plan.watch.as_ref().is_some_and(|watch| watch.value) {
-            if let Err(error) = watches.add(&path, &plan.event.devpath) {
-                tracing::warn!(%error, "writers of {} are not noticed", path.display());
+            match watches.add(&path, &plan.event.devpath) {
+                Ok(()) => {}
+                // it has gone meanwhile, and its removal comes
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(%error, "writers of {} are not noticed", path.display()),
             }
         } else {
             watches.remove(&path, &plan.event.devpath);

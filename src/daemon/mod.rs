@@ -9,6 +9,7 @@ pub mod control;
 mod core;
 mod counters;
 mod engine;
+mod here;
 mod job;
 mod listeners;
 pub mod mode;
@@ -274,6 +275,10 @@ fn start_up(core: &Arc<Core>, socket: Source, before: SeqNum) -> Result<(), Daem
         return Ok(());
     }
     core.engine.finish_take_over();
+    let site = core.engine.site();
+    if let Err(error) = here::mark(&site.run_dir, &site.roots.top()) {
+        tracing::warn!(%error, "the next start will run all programs again");
+    }
     core.work.started();
     core.ready.store(true, Ordering::Release);
     Ok(())

@@ -17,7 +17,7 @@ use crate::apply::event::{self, Programs};
 use crate::apply::modules::Modules;
 use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
-use crate::daemon::{DaemonError, report};
+use crate::daemon::{DaemonError, here, report};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
@@ -130,6 +130,8 @@ pub struct Engine {
     interface_names: Exchange,
     memory: Memory,
     origins: Origins,
+    /// A former run has come to the end of its start in this very system, not in the initramfs before it.
+    began_here: bool,
     /// What udevd knows of devices, beside one.
     udevds: Option<OthersRecords>,
 }
@@ -164,6 +166,7 @@ impl Engine {
             interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
+            began_here: here::is_marked(&site.run_dir, &site.roots.top()),
             udevds: site.beside_udevd.then(|| OthersRecords::new(&site.roots)),
             site,
         })
@@ -301,15 +304,15 @@ impl Engine {
         self.handle_if(rules, uevent, || true)
     }
 
-    /// The same for a device that was there when the daemon started: what a former run has finished with, programs
-    /// included, does not have its programs run once more.
+    /// The same for a device that was there when the daemon started: what a former run in this system has finished with,
+    /// programs included, does not have its programs run once more. What was left by an initramfs is looked at as new.
     pub(super) fn resume(
         &self,
         rules: &Compiled,
         uevent: &Uevent,
         wanted: impl Fn() -> bool,
     ) -> Option<Handled> {
-        let finished = |old: &Record| old.properties.get(PROCESSING).is_none();
+        let finished = |old: &Record| self.began_here && old.properties.get(PROCESSING).is_none();
         self.carry_through(rules, uevent, |old| !old.is_some_and(finished), wanted)
     }
 
