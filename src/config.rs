@@ -56,6 +56,24 @@ impl Mode {
         &[("auto", Mode::Auto), ("standalone", Mode::Standalone), ("companion", Mode::Companion)];
 }
 
+/// When the names of users and groups in rules are looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ResolveNames {
+    /// Once, when rules are read.
+    #[default]
+    Early,
+    /// At each event.
+    Late,
+    /// Never: only numbers count.
+    Never,
+}
+
+impl ResolveNames {
+    /// The words of the key, in the order of the variants.
+    pub const WORDS: &[(&str, ResolveNames)] =
+        &[("early", ResolveNames::Early), ("late", ResolveNames::Late), ("never", ResolveNames::Never)];
+}
+
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -73,6 +91,8 @@ pub struct Config {
     pub queue_limit: NonZeroUsize,
     /// The least important messages that are logged.
     pub log_level: tracing::Level,
+    /// When the names of users and groups in rules are looked up.
+    pub resolve_names: ResolveNames,
     /// Where links are made in place of the device directory; then nothing else is touched.
     pub link_dir: Option<PathBuf>,
     /// Directories of rules beside the standard ones, stronger than these, strongest first.
@@ -89,6 +109,7 @@ impl Default for Config {
             receive_buffer: 128 << 20,
             queue_limit: NonZeroUsize::MIN.saturating_add(65_535),
             log_level: tracing::Level::INFO,
+            resolve_names: ResolveNames::Early,
             link_dir: None,
             rules: Vec::new(),
         }
@@ -176,6 +197,15 @@ pub const KEYS: &[Key] = &[
         default: Some("\"info\""),
         doc: "The least important messages that are logged.",
         set: |c, v| value::one_of(v, value::LOG_LEVELS).map(|level| c.log_level = level),
+    },
+    Key {
+        name: "resolve_names",
+        kind: "\"early\", \"late\" or \"never\"",
+        default: Some("\"early\""),
+        doc: "When the names of users and groups in rules are looked up. Early is once, when rules are read; a name that \
+              the system does not have is then a mistake of the rule. Late is at each event. With \"never\" owners and \
+              groups that are no numbers are left out. A change of it counts from the next start on.",
+        set: |c, v| value::one_of(v, ResolveNames::WORDS).map(|when| c.resolve_names = when),
     },
     Key {
         name: "link_dir",

@@ -15,9 +15,11 @@ pub mod text;
 // level 1
 pub mod config;
 pub mod log;
+pub mod machine;
 pub mod recording;
 
 // level 2
+pub mod probe;
 pub mod queue;
 pub mod store;
 pub mod uevent;

@@ -13,16 +13,18 @@
 mod journal;
 mod outbox;
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata};
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
+use tracing_subscriber::{Layer, fmt as lines};
 
 use self::outbox::Outbox;
 use crate::roots::Roots;
@@ -95,20 +97,20 @@ impl Drop for Guard {
 /// What can be changed and asked while the log runs.
 #[derive(Clone)]
 pub struct Control {
-    level: reload::Handle<LevelFilter, Registry>,
+    level: Arc<AtomicUsize>,
     outbox: Arc<Outbox>,
 }
 
 impl Control {
     /// Logs messages of this level and more important ones from now on.
     pub fn set_level(&self, level: Level) {
-        // The handle fails only when the subscriber is gone, and then there is no log to filter.
-        let _gone = self.level.reload(LevelFilter::from_level(level));
+        self.level.store(rank(level), Ordering::Relaxed);
     }
 
     /// The level in force.
     pub fn level(&self) -> Option<Level> {
-        self.level.clone_current().and_then(|filter| filter.into_level())
+        let in_force = self.level.load(Ordering::Relaxed);
+        LEVELS.into_iter().find(|level| rank(*level) == in_force)
     }
 
     /// Messages that were dropped because the log did not take them in time, or refused them.
@@ -126,11 +128,63 @@ impl fmt::Debug for Control {
 /// Starts the log of this process.
 pub fn init(level: Level, target: Target) -> Result<Guard, InitError> {
     let (outbox, writer) = outbox::start(target).map_err(InitError::Thread)?;
-    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
-    let control = Control { level: handle, outbox: Arc::clone(&outbox) };
-    let started = tracing_subscriber::registry().with(filter).with(layer(target, outbox)).try_init();
+    let level = Arc::new(AtomicUsize::new(rank(level)));
+    let control = Control { level: Arc::clone(&level), outbox: Arc::clone(&outbox) };
+    let started =
+        tracing_subscriber::registry().with(Threshold(level)).with(layer(target, outbox)).try_init();
     let guard = Guard { control, writer: Some(writer) };
     started.map(|()| guard).map_err(|_already| InitError::Twice)
+}
+
+/// All levels, the most important first.
+const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+
+/// How many levels a log of that level holds.
+fn rank(level: Level) -> usize {
+    LEVELS.iter().take_while(|one| **one < level).count() + 1
+}
+
+thread_local! {
+    /// The rank that this thread logs by, if it is another than that of the process.
+    static HERE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Lets this thread log by a level of syslog's (0 to 7) until what comes back is dropped.
+#[must_use]
+pub fn here(level: u8) -> Here {
+    let level = match level {
+        0..=3 => Level::ERROR,
+        4 => Level::WARN,
+        5 | 6 => Level::INFO,
+        _ => Level::DEBUG,
+    };
+    Here { before: HERE.replace(Some(rank(level))) }
+}
+
+/// Ends what [`here`] began when it is dropped.
+#[derive(Debug)]
+pub struct Here {
+    before: Option<usize>,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        HERE.set(self.before);
+    }
+}
+
+/// Lets through what is important enough for the thread that logs.
+struct Threshold(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> Layer<S> for Threshold {
+    /// The answer is another one for each event.
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        rank(*metadata.level()) <= HERE.get().unwrap_or_else(|| self.0.load(Ordering::Relaxed))
+    }
 }
 
 type BoxedLayer<S> = Box<dyn Layer<S> + Send + Sync>;
@@ -159,4 +213,53 @@ where
     let layer = layer.with_writer(move || outbox::Line::new(Arc::clone(&outbox)));
     // Whoever watches a terminal knows what time it is.
     if terminal { Box::new(layer.without_time()) } else { Box::new(layer) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Remembers the levels of what it is shown.
+    struct Seen(Arc<Mutex<Vec<Level>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Seen {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            self.0.lock().unwrap().push(*event.metadata().level());
+        }
+    }
+
+    #[test]
+    fn a_thread_logs_more_or_less_for_a_while() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let threshold = Threshold(Arc::new(AtomicUsize::new(rank(Level::INFO))));
+        let subscriber = tracing_subscriber::registry().with(threshold).with(Seen(Arc::clone(&seen)));
+        let log = || {
+            tracing::debug!("x");
+            tracing::info!("x");
+            tracing::error!("x");
+            std::mem::take(&mut *seen.lock().unwrap())
+        };
+        tracing::subscriber::with_default(subscriber, || {
+            assert_eq!(log(), [Level::INFO, Level::ERROR]);
+            let louder = here(7);
+            assert_eq!(log(), [Level::DEBUG, Level::INFO, Level::ERROR]);
+            let quieter = here(3);
+            assert_eq!(log(), [Level::ERROR]);
+            drop(quieter);
+            assert_eq!(log(), [Level::DEBUG, Level::INFO, Level::ERROR]);
+            drop(louder);
+            assert_eq!(log(), [Level::INFO, Level::ERROR]);
+        });
+    }
+
+    #[test]
+    fn levels_of_syslog() {
+        for (number, expected) in [(0, 1), (3, 1), (4, 2), (5, 3), (6, 3), (7, 4)] {
+            let guard = here(number);
+            assert_eq!(HERE.get(), Some(expected), "{number}");
+            drop(guard);
+        }
+    }
 }

@@ -115,10 +115,15 @@ impl Recording {
 
     /// All devices, parents before children.
     pub fn devices(&self) -> impl Iterator<Item = &RecordedDevice> {
+        self.below(b"/devices/")
+    }
+
+    /// All that was recorded: the devices, and files beside them.
+    fn all(&self) -> impl Iterator<Item = &RecordedDevice> {
         self.devices.values()
     }
 
-    /// The device at a path.
+    /// The device at a path, or files that were recorded beside the devices.
     pub fn device(&self, path: &[u8]) -> Option<&RecordedDevice> {
         self.devices.get(path)
     }

@@ -51,6 +51,11 @@ impl Roots {
         self.run.join("nameplate")
     }
 
+    /// The database of the device manager, as libudev programs read it: records, tags, the queue's file, the control socket.
+    pub fn run_udev(&self) -> PathBuf {
+        self.run.join("udev")
+    }
+
     /// The directory for what has to outlive a power-off: the numbers given by `index`.
     pub fn state(&self) -> PathBuf {
         self.var_lib.join("nameplate")
@@ -59,6 +64,11 @@ impl Roots {
     /// The rule directories of nameplate, strongest first.
     pub fn rule_dirs(&self) -> Vec<PathBuf> {
         [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("nameplate/rules.d")).into()
+    }
+
+    /// The rules that a device manager has in the place of udev's own. Beside a udevd they are that one's business.
+    pub fn standard_rule_dir(&self) -> PathBuf {
+        self.usr_lib.join("nameplate/standard.d")
     }
 
     /// udev's own rule directories, strongest first.
@@ -78,12 +88,47 @@ impl Roots {
 
     /// The control socket of systemd-udevd: when it answers, a udevd runs.
     pub fn udevd_control(&self) -> PathBuf {
-        self.run.join("udev/control")
+        self.run_udev().join("control")
     }
 
     /// The control socket of systemd-udevd from version 258 on.
     pub fn udevd_varlink(&self) -> PathBuf {
-        self.run.join("udev/io.systemd.Udev")
+        self.run_udev().join("io.systemd.Udev")
+    }
+
+    /// The directory for what is temporary and outlives a start of the machine: beside `/var/lib`.
+    pub fn var_tmp(&self) -> PathBuf {
+        self.var_lib.with_file_name("tmp")
+    }
+
+    /// The directories of `.link` files, strongest first.
+    pub fn network_dirs(&self) -> [PathBuf; 4] {
+        [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("systemd/network"))
+    }
+
+    /// Where a compiled hardware database may be, strongest first.
+    pub fn hwdb_files(&self) -> Vec<PathBuf> {
+        let dirs = [&self.etc, &self.usr_lib].map(|dir| [dir.join("systemd/hwdb"), dir.join("udev")]);
+        dirs.into_iter().flatten().map(|dir| dir.join("hwdb.bin")).collect()
+    }
+
+    /// The directories of the hardware database's sources, strongest first.
+    pub fn hwdb_source_dirs(&self) -> Vec<PathBuf> {
+        [&self.etc, &self.usr_lib].map(|dir| dir.join("udev/hwdb.d")).into()
+    }
+
+    /// Where systemd-logind says which session is in front of each seat.
+    pub fn seats(&self) -> PathBuf {
+        self.run.join("systemd/seats")
+    }
+
+    /// The directory of the kernel's modules where it is not the running system's own.
+    pub fn kernel_modules(&self) -> Option<PathBuf> {
+        if *self == Self::system() {
+            return None;
+        }
+        let release = std::fs::read_to_string(self.proc.join("sys/kernel/osrelease")).unwrap_or_default();
+        Some(self.usr_lib.join("modules").join(release.trim()))
     }
 
     /// Relative program names of rules are looked up here.

@@ -199,7 +199,7 @@ fn devices_of_another_kind_are_told_so() {
     let none = Properties::new();
     assert_eq!(machine.try_run("usb_id", nvme, &none), Err(BuiltinError::NoParent("USB interface")));
     assert_eq!(machine.try_run("path_id", "/devices/pci0000:00", &none), Err(BuiltinError::NoStablePath));
-    assert!(matches!(machine.try_run("blkid", nvme, &none), Err(BuiltinError::Unknown(_))));
+    assert!(matches!(machine.try_run("blikd", nvme, &none), Err(BuiltinError::Unknown(_))));
 }
 
 /// What no udevadm of this kind of machine could be asked: written by hand after systemd 257's behaviour.
@@ -322,7 +322,9 @@ fn every_device_of_a_recorded_machine() {
     let devices = Tree::new(Source::Live(directory.join("sys")));
     devices.walk();
     let machine = Machine { fake: FakeTree::new(), devices };
-    let answers = read_answers(&fs::read_to_string(directory.join("answers")).unwrap());
+    let mut answers = read_answers(&fs::read_to_string(directory.join("answers")).unwrap());
+    // others are for the tests of other builtins
+    answers.retain(|(_, builtin), _| NAMES.contains(&builtin.as_str()));
     assert!(answers.len() > 100);
     compare(&machine, &answers);
 }

@@ -98,9 +98,9 @@ fn rules_by_hand_do_the_same_there_and_back() {
 
 /// What udev can't say (a range, a number for each identity) and what tests a file has is named; the rest is the same.
 #[test]
-fn shipped_rules_do_the_same_there_and_back() {
+fn examples_do_the_same_there_and_back() {
     let machines = Machines::all();
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/examples");
     let mut carried = Vec::new();
     for path in files(&dir, "toml") {
         let text = fs::read_to_string(&path).unwrap();
@@ -113,6 +113,24 @@ fn shipped_rules_do_the_same_there_and_back() {
         carried.push(format!("{name} {} of {}", converted.carried, converted.rules));
     }
     assert_eq!(carried, ["50-camera.toml 0 of 1", "50-disk.toml 0 of 1", "50-serial.toml 3 of 3"]);
+}
+
+/// They say nothing that udev could not; the files that they give way to are no matter of rules.
+#[test]
+fn standard_rules_do_the_same_there_and_back() {
+    let machines = Machines::of_standard_rules();
+    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules"), "toml") {
+        let text = fs::read_to_string(&path).unwrap();
+        let rules = text.split("[[test]]").next().unwrap();
+        let rules: String = rules
+            .lines()
+            .filter(|line| !line.starts_with("gives_way_to"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let converted = udev_of(&rules);
+        assert_eq!(lost(&converted), [] as [String; 0], "{}", path.display());
+        there_and_back(&machines, &path, &rules);
+    }
 }
 
 /// The rules of this machine's packages, and of the directory that `NAMEPLATE_DEBIAN_RULES` names.

@@ -169,4 +169,4 @@ macro_rules! targets {
     };
 }
 
-targets! { builtins config control_frame glob monitor names record recording template toml_rules udev_rules uevent }
+targets! { builtins config control_frame glob hwdb monitor names record recording template toml_rules udev_rules uevent }

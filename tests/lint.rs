@@ -147,10 +147,11 @@ const RULES: &[(&str, &str)] = &[
     (r#"KERNEL=="a",, MODE="0600""#, "style-comma@1:12"),
     ("KERNEL==\"a\" \\\n  MODE=\"0600\"", "style-comma@1:12"),
     ("KERNEL==\"a\", \\\n  # a, b, c\n  MODE=\"0600\"", ""),
-    ("KERNEL==\"a\",\\\n  MODE=\"0600\"", ""),
+    ("KERNEL==\"a\", \\\n  MODE=\"0600\"", ""),
     (r#"KERNEL=="a",   MODE="0600"  "#, ""),
     (r#"KERNEL=="a" , MODE="0600""#, "style-space@1:12"),
     (r#"KERNEL=="a",MODE="0600""#, "style-space@1:12"),
+    ("KERNEL==\"a\",\\\n  MODE=\"0600\"", "style-space@1:13"),
     (r#"ATTR{x} =="a", MODE= "0600""#, "style-space@1:8 style-space@1:21"),
     (r#"ATTR{x y}=="a b", MODE="0600""#, ""),
     // names of old
@@ -389,6 +390,40 @@ fn what_is_certain_is_repaired() {
     }
     for text in [r#"KERNEL=="a", MODE="0600""#, r#"KERNEL=="a", KERNEL=="b", MODE="0600""#, "NAME=\"%k\"\n"] {
         assert_eq!(fix(Path::new("50-a.rules"), text, &KNOWN), None, "{text}");
+    }
+}
+
+#[test]
+fn repairs_of_toml() {
+    let rule = |lines: &str| format!("# why\n[[rule]]\nmatch = {{ subsystem = \"tty\" }}  # all\n{lines}\n");
+    let cases = [
+        ("mode  = 660 # octal", "mode  = \"0660\" # octal"),
+        ("link = [\"a\", # first\n  2]", "link = [\"a\", # first\n  \"2\"]"),
+        ("symlink = \"gps\"", "link = \"gps\""),
+        ("user = \"ann\"\nmode = 600", "owner = \"ann\"\nmode = \"0600\""),
+        ("env.A = 1", "property.A = \"1\""),
+        ("property.A = true", "property.A = \"true\""),
+    ];
+    let path = Path::new("50-a.toml");
+    for (wrong, right) in cases {
+        let fixed = fix(path, &rule(wrong), &KNOWN).unwrap_or_else(|| panic!("not repaired: {wrong}"));
+        assert_eq!(fixed.text, rule(right));
+        let source = SourceFile::new(path, fixed.text.as_bytes());
+        assert_eq!(toml::parse(&source, &KNOWN).diagnostics, [], "{right}");
+        assert_eq!(fix(path, &fixed.text, &KNOWN), None, "again: {wrong}");
+    }
+    let left = [
+        "mode = 999",
+        "mode = 0o660",
+        "mode = \"rw\"",
+        "lnk = \"gps\"",
+        "link = \"/run/gps\"",
+        "link = \"a\"\nsymlink = \"b\"",
+        "owner = \"nobody-here\"",
+        "link = \"fine\"",
+    ];
+    for text in left {
+        assert_eq!(fix(path, &rule(text), &KNOWN), None, "{text}");
     }
 }
 

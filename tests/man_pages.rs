@@ -5,8 +5,8 @@
 use std::fs;
 
 use nameplate::config::KEYS;
-use nameplate::rules::lint;
 use nameplate::rules::toml::{CONDITION_KEYS, IMPORT_KEYS, OPTIONS, RULE_KEYS, TEST_KEYS, codes};
+use nameplate::rules::{eval, lint, udev};
 
 fn page(name: &str) -> String {
     let path = format!("{}/man/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -56,6 +56,27 @@ fn every_diagnostic() {
     for (code, meaning) in codes::CODES.iter().chain(lint::codes::CODES) {
         let expected = format!(".It Li {code} {}", words(meaning).replace('`', "'").replace('\\', "\\e"));
         assert!(page.contains(&expected), "nameplate-rules.5 lacks: {expected}");
+    }
+}
+
+/// The entries of a list of the page: the part between two comments.
+fn entries(page: &str, name: &str) -> Vec<String> {
+    let (_, rest) = page.split_once(&format!(".\\\" begin {name}\n")).unwrap();
+    let (list, _) = rest.split_once(&format!(".\\\" end {name}\n")).unwrap();
+    list.split(".It ").skip(1).map(|entry| words(entry.trim_end().trim_end_matches(".El"))).collect()
+}
+
+#[test]
+fn the_language_of_udev() {
+    let plain = |text: &str| words(text).replace('`', "'").replace('\\', "\\e");
+    let page = page("nameplate-rules.5").replace('`', "'");
+    let differences: Vec<String> =
+        udev::DIFFERENCES.iter().map(|(what, how)| plain(&format!("{what} {how}."))).collect();
+    assert_eq!(entries(&page, "differences"), differences);
+    for (list, codes) in [("udev codes", udev::codes::CODES), ("event codes", &eval::CODES)] {
+        let codes: Vec<String> =
+            codes.iter().map(|(code, meaning)| plain(&format!("Li {code} {meaning}"))).collect();
+        assert_eq!(entries(&page, list), codes);
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod common;
 
+#[path = "real/access.rs"]
+mod access;
 #[path = "real/chaos.rs"]
 mod chaos;
 #[path = "real/claims.rs"]

@@ -12,8 +12,11 @@ mod toml_rules {
 
 use std::collections::BTreeSet;
 
-use nameplate::diag::{Severity, render};
-use nameplate::rules::toml::{self as rules, codes};
+use std::path::Path;
+
+use nameplate::config::ResolveNames;
+use nameplate::diag::{Severity, SourceFile, render};
+use nameplate::rules::toml::{self as rules, AccountFiles, Known, Timed, codes};
 use proptest::prelude::*;
 use toml_rules::cases::{CASES, TESTS};
 use toml_rules::show::{diagnostics, known, parse, rule, test};
@@ -51,8 +54,25 @@ fn every_code_has_a_case() {
         })
         .collect();
     seen.extend(toml_rules::files::CODES.iter().map(|code| (*code).to_owned()));
+    // of a configuration that the cases do not have
+    seen.insert("names-off".into());
     let table: BTreeSet<String> = codes::CODES.iter().map(|(code, _)| (*code).to_owned()).collect();
     assert_eq!(seen, table);
+}
+
+#[test]
+fn names_are_looked_up_when_the_configuration_says() {
+    let text = "[[rule]]\nmatch.subsystem = \"tty\"\nowner = \"ann\"\ngroup = \"no-such\"\nlink = \"a\"\n";
+    let accounts = || AccountFiles::parse("ann:x:1000:1000::\n", "");
+    for (when, expected) in [
+        (ResolveNames::Early, "unknown-group@4:9"),
+        (ResolveNames::Late, ""),
+        (ResolveNames::Never, "names-off@3:9 names-off@4:9"),
+    ] {
+        let source = SourceFile::new(Path::new("50-case.toml"), text.as_bytes());
+        let parsed = rules::parse(&source, &Known { accounts: &Timed(accounts(), when), ..known() });
+        assert_eq!(diagnostics(&parsed.diagnostics), expected, "{when:?}");
+    }
 }
 
 #[test]

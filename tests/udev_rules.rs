@@ -24,16 +24,21 @@ mod udev_rules {
     mod real;
     pub(crate) mod run;
     pub(crate) mod show;
+    mod verify;
 }
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
-use nameplate::diag::{Severity, render};
+use nameplate::config::ResolveNames;
+use nameplate::diag::{Severity, SourceFile, render};
 use nameplate::roots::Roots;
+use nameplate::rules::ir::{Effect, Principal, StepKind};
 use nameplate::rules::load;
+use nameplate::rules::toml::{Known, Timed};
 use nameplate::rules::udev::{self, codes, keys};
 use udev_rules::cases::PARSE;
-use udev_rules::show::{diagnostics, known, parse, printed, without_places};
+use udev_rules::show::{ACCOUNTS, diagnostics, known, parse, printed, without_places};
 
 #[test]
 fn every_text() {
@@ -60,7 +65,7 @@ fn what_is_printed_is_read_as_the_same() {
 
 #[test]
 fn every_code_and_every_key_with_every_operator_has_a_case() {
-    let mut seen: BTreeSet<String> = BTreeSet::from(["line-too-long".into()]);
+    let mut seen: BTreeSet<String> = BTreeSet::from(["line-too-long".into(), "names-off".into()]);
     for (_, found, _) in PARSE {
         seen.extend(found.split_whitespace().filter_map(|one| Some(one.split_once('@')?.0.to_owned())));
     }
@@ -113,7 +118,6 @@ fn hints_name_the_repair() {
         ),
         ("SYMLINK+=\"a%q\"", "it stands for itself; write `%%` if that is meant"),
         ("LABEL=\"a\"\nGOTO=\"a\"", "a jump leads forward only; move the label behind it"),
-        ("OPTIONS+=\"dump\", ENV{A}=\"1\"", "`nameplate explain DEVICE` shows the same"),
     ];
     for (text, hint) in cases {
         let found = parse(text.as_bytes()).diagnostics;
@@ -128,6 +132,35 @@ fn a_long_line_costs_itself() {
     let parsed = parse(text.as_bytes());
     assert_eq!(diagnostics(&parsed.diagnostics), "line-too-long@2:1");
     assert_eq!(printed(&parsed.rules), "ENV{A}=\"1\"\nENV{C}=\"1\"");
+}
+
+#[test]
+fn names_are_looked_up_when_the_configuration_says() {
+    let text = "OWNER=\"root\", GROUP=\"nobody-%k\"\nOWNER=\"0\", GROUP=\"no-such\"\n";
+    let cases = [
+        (ResolveNames::Early, "unknown-group@2:18", "0 root; template; 0"),
+        (ResolveNames::Late, "", "template; template; 0; template"),
+        (ResolveNames::Never, "names-off@1:7 names-off@1:21 names-off@2:18", "0"),
+    ];
+    for (when, expected, accounts) in cases {
+        let timed = Timed(ACCOUNTS.clone(), when);
+        let source = SourceFile::new(Path::new("x.rules"), text.as_bytes());
+        let parsed = udev::parse(&source, text.as_bytes(), &Known { accounts: &timed, ..known() });
+        assert_eq!(diagnostics(&parsed.diagnostics), expected, "{when:?}");
+        let effects = parsed.rules.iter().flat_map(|rule| &rule.steps).filter_map(|step| match &step.kind {
+            StepKind::Do { effect: Effect::Owner(who) | Effect::Group(who), .. } => Some(match who {
+                Principal::Id(id) => id.to_string(),
+                Principal::Named { name, id } => format!("{id} {name}"),
+                Principal::Template(_) => "template".into(),
+            }),
+            _ => None,
+        });
+        let mut found: Vec<String> = effects.collect();
+        let mut wanted: Vec<&str> = accounts.split("; ").collect();
+        found.sort();
+        wanted.sort_unstable();
+        assert_eq!(found, wanted, "{when:?}");
+    }
 }
 
 #[test]

@@ -29,11 +29,27 @@ package() {
         compiler:apk) echo "gcc musl-dev" ;;
         ip:dnf) echo "iproute" ;;
         ip:*) echo "iproute2" ;;
+        ethtool:*) echo "ethtool" ;;
         kmod:*) echo "kmod" ;;
         losetup:apt-get) echo "mount" ;;
         losetup:apk) echo "losetup" ;;
         zramctl:apk | unshare:apk) echo "util-linux-misc" ;;
         losetup:* | zramctl:* | unshare:*) echo "util-linux" ;;
+        partx:apt-get | sfdisk:apt-get) echo "fdisk util-linux" ;;
+        partx:apk) echo "partx" ;;
+        sfdisk:apk) echo "sfdisk" ;;
+        partx:* | sfdisk:*) echo "util-linux" ;;
+        mkfs.ext4:*) echo "e2fsprogs" ;;
+        mkfs.vfat:*) echo "dosfstools" ;;
+        mkfs.xfs:*) echo "xfsprogs" ;;
+        mkfs.btrfs:zypper) echo "btrfsprogs" ;;
+        mkfs.btrfs:*) echo "btrfs-progs" ;;
+        mksquashfs:zypper) echo "squashfs" ;;
+        mksquashfs:*) echo "squashfs-tools" ;;
+        cryptsetup:apt-get) echo "cryptsetup-bin" ;;
+        cryptsetup:*) echo "cryptsetup" ;;
+        xorriso:pacman) echo "libisoburn" ;;
+        xorriso:*) echo "xorriso" ;;
         udev:apt-get) echo "udev" ;;
         udev:dnf) echo "systemd-udev" ;;
         udev:zypper) echo "udev" ;;
@@ -112,9 +128,11 @@ setup_build() {
 
 # Everything that tests need beside that. A test that still can't run says so.
 setup_tests() {
-    ensure ip kmod losetup zramctl unshare udev
+    ensure ip ethtool kmod losetup zramctl unshare udev
+    # media for blkid to read
+    ensure partx sfdisk mkfs.ext4 mkfs.vfat mkfs.xfs mkfs.btrfs mksquashfs cryptsetup xorriso
     if [ "$(id -u)" = 0 ] && have modprobe; then
-        for module in loop zram tun veth dummy; do
+        for module in loop zram tun veth dummy bridge; do
             modprobe -q "$module" 2>/dev/null || true
         done
     fi

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
 
+use super::netif::exchange::Exchange;
 use super::netif::{self, Renamed};
 use super::node::{NodeChange, NodeDir, Permissions};
 use super::program;
+use crate::builtin::helper;
 use crate::decide::{NetifPlan, Plan, ProgramRunner};
 use crate::ids::LinkName;
 use crate::properties::Properties;
@@ -18,17 +20,29 @@ use crate::rules::eval::{Given, Job};
 use crate::rules::host::{Host, ProgramOutput};
 use crate::sys::process::{End, Finished};
 
-/// Gives an interface the name of the plan, if it has one. The kernel answers with a `move` event.
-pub fn interface(plan: &Plan) {
+/// Gives an interface the name of the plan, if it has one, now or when the interface that has the name gets another. The
+/// kernel answers with a `move` event.
+pub fn interface(names: &Exchange, plan: &Plan) {
     let Some(NetifPlan { index, old, name, from }) = &plan.netif else { return };
-    match netif::rename(*index, name) {
-        Ok(Renamed::Done) => tracing::info!(RULE = %from, "interface {old} is now {name}"),
-        Ok(Renamed::Busy) => tracing::info!(RULE = %from, "interface {old} is up and keeps its name"),
-        Ok(Renamed::Taken) => {
-            tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name");
+    let exchanged = match names.rename(*index, name) {
+        Ok(exchanged) => exchanged,
+        Err(error) => return tracing::error!(RULE = %from, %error, "interface {old} keeps its name"),
+    };
+    for (other, name) in &exchanged.others {
+        tracing::info!("interface {other} is now {name}, which it was waiting for");
+    }
+    match exchanged.renamed {
+        Renamed::Done => tracing::info!(RULE = %from, "interface {old} is now {name}"),
+        Renamed::Busy => match netif::add_name(*index, name) {
+            Ok(()) => {
+                tracing::info!(RULE = %from, "interface {old} is up and keeps its name: it is called {name} too")
+            }
+            Err(error) => tracing::info!(RULE = %from, %error, "interface {old} is up and keeps its name"),
+        },
+        Renamed::Taken => {
+            tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name until it is free");
         }
-        Ok(Renamed::Gone) => tracing::debug!("interface {old} has gone"),
-        Err(error) => tracing::error!(RULE = %from, %error, "interface {old} keeps its name"),
+        Renamed::Gone => tracing::debug!("interface {old} has gone"),
     }
 }
 
@@ -40,9 +54,6 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
         group: node.group.as_ref().map(|group| group.value.id),
         mode: node.mode.as_ref().map(|mode| mode.value),
     };
-    if want == Permissions::default() {
-        return;
-    }
     let Ok(name) = LinkName::new(&node.name) else { return };
     match nodes.set(&name, node.number, &want) {
         Ok(NodeChange::Unchanged) => {}
@@ -61,6 +72,12 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
         }
         Err(error) => tracing::error!(%error, "the node keeps its permissions"),
     }
+    for (module, label) in &node.labels {
+        let attribute = if module == "smack" { "security.SMACK64" } else { "security.selinux" };
+        if let Err(error) = nodes.set_label(&name, node.number, attribute, &label.value) {
+            tracing::warn!(RULE = %label.from, %error, "the node keeps its label");
+        }
+    }
 }
 
 /// Runs the plan's programs and builtins one after the other; one that fails does not stop the next.
@@ -68,6 +85,9 @@ pub fn run(plan: &Plan, programs: &Programs, host: &mut impl Host, deadline: Ins
     let environment = plan.all_properties();
     for Given { value, from } in &plan.run {
         let failure = match value {
+            Job::Program(argv) if programs.is_missing_helper(argv) => {
+                host.program(argv, &environment).failure
+            }
             Job::Program(argv) => programs.finish(argv, &environment, deadline).failure,
             Job::Builtin { name, arguments } => {
                 host.builtin(name, arguments, &environment).err().map(|error| error.to_string())
@@ -92,6 +112,14 @@ impl Programs {
     /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
     pub fn new(roots: &Roots, longest: Duration) -> Self {
         Self { helpers: roots.helper_dir(), longest }
+    }
+
+    /// True for a helper of udev's that is not installed: the host answers in its place.
+    fn is_missing_helper(&self, argv: &[BString]) -> bool {
+        argv.first().is_some_and(|program| {
+            let path = self.helpers.join(program.to_os_str_lossy());
+            helper::stand_in(path.as_os_str().as_encoded_bytes(), &self.helpers).is_some()
+        })
     }
 
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {

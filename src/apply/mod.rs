@@ -2,9 +2,13 @@
 //!
 //! Never decides: each part is told what to do and returns what it did.
 
+pub mod acl;
 pub mod deed;
+pub mod disk;
 pub mod event;
+pub mod input;
 pub mod links;
+pub mod modules;
 pub mod names;
 pub mod netif;
 pub mod node;

@@ -1,19 +1,17 @@
-//! Owns renaming network interfaces, by index through rtnetlink, so that a name that moved meanwhile can't be hit.
-//!
-//! Only the plain rename: altnames, MAC addresses and the like are not here.
+//! Owns the names of network interfaces, given by index through rtnetlink, so that a name that moved meanwhile can't be
+//! hit. Interfaces that exchange their names are in `exchange.rs`, all other settings in `setup.rs`.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+pub mod exchange;
+pub mod setup;
 
 use bstr::BString;
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 use crate::ids::IfIndex;
+use crate::sys::rtnetlink::{Attributes, Route, attribute};
 
 /// Longest name of an interface (`IFNAMSIZ - 1`).
 const NAME_MAX: usize = 15;
-/// Length of `struct nlmsghdr` and of `struct ifinfomsg`.
-const HEADER: usize = 16;
 
 /// What a rename came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,8 @@ pub enum RenameError {
     },
 }
 
-/// Gives interface `index` the name `name`. An interface that has it already keeps it ([`Renamed::Done`]).
+/// Gives interface `index` the name `name`. An interface that has it already keeps it ([`Renamed::Done`]); one that has it
+/// beside its first name has it as its first then.
 pub fn rename(index: IfIndex, name: &[u8]) -> Result<Renamed, RenameError> {
     check_name(name)?;
     match request(index, name) {
@@ -68,56 +67,32 @@ fn check_name(name: &[u8]) -> Result<(), RenameError> {
 }
 
 fn request(index: IfIndex, name: &[u8]) -> Result<(), Errno> {
-    let socket =
-        socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
-    send(socket.as_raw_fd(), &set_name_message(index, name), MsgFlags::empty())?;
-    answer(&socket)
-}
-
-/// `RTM_SETLINK` with `IFLA_IFNAME`, as `rtnetlink(7)` has it.
-fn set_name_message(index: IfIndex, name: &[u8]) -> Vec<u8> {
-    let attribute = 4 + name.len() + 1;
-    let length = 2 * HEADER + attribute.next_multiple_of(4);
-    let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK;
-    let short = |n: usize| u16::try_from(n).unwrap_or(u16::MAX).to_ne_bytes();
-    let mut out = Vec::with_capacity(length);
-    out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_ne_bytes());
-    out.extend_from_slice(&libc::RTM_SETLINK.to_ne_bytes());
-    out.extend_from_slice(&u16::try_from(flags).unwrap_or_default().to_ne_bytes());
-    // sequence and port, both the kernel's to fill in
-    out.extend_from_slice(&[0; 8]);
-    // family, padding, type
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&index.get().to_ne_bytes());
-    // flags and which of them change
-    out.extend_from_slice(&[0; 8]);
-    out.extend_from_slice(&short(attribute));
-    out.extend_from_slice(&libc::IFLA_IFNAME.to_ne_bytes());
-    out.extend_from_slice(name);
-    out.resize(length, 0);
-    out
-}
-
-fn answer(socket: &OwnedFd) -> Result<(), Errno> {
-    let mut buffer = [0; 8192];
-    let length = loop {
-        match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Err(Errno::EINTR) => {}
-            other => break other?,
+    let route = Route::open()?;
+    let wanted = Attributes::new().with_text(attribute::NAME, name);
+    match route.set(index.get(), &wanted) {
+        // the name may be one of the interface's own others: that one makes room
+        Err(Errno::EEXIST) if has_alternative_name(&route, index, name) => {
+            route.drop_names(index.get(), [name])?;
+            route.set(index.get(), &wanted).inspect_err(|_| {
+                let _as_it_was = route.add_names(index.get(), [name]);
+            })
         }
-    };
-    let message = buffer.get(..length).unwrap_or_default();
-    parse_answer(message).ok_or(Errno::EBADMSG)?
+        done => done,
+    }
 }
 
-/// What an acknowledgement says; `None` if it is none.
-fn parse_answer(message: &[u8]) -> Option<Result<(), Errno>> {
-    let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
-    let error = i32::from_ne_bytes(message.get(HEADER..HEADER + 4)?.try_into().ok()?);
-    if i32::from(kind) != libc::NLMSG_ERROR {
-        return None;
+fn has_alternative_name(route: &Route, index: IfIndex, name: &[u8]) -> bool {
+    route.link(index.get()).is_ok_and(|link| link.alternative_names.iter().any(|other| *other == name))
+}
+
+/// Gives an interface one more name. One that it has already it keeps. Errors: [`RenameError`].
+pub fn add_name(index: IfIndex, name: &[u8]) -> Result<(), RenameError> {
+    let failed = |errno| RenameError::Kernel { index, name: name.into(), errno };
+    let route = Route::open().map_err(failed)?;
+    match route.add_names(index.get(), [name]) {
+        Err(Errno::EEXIST) if has_alternative_name(&route, index, name) => Ok(()),
+        done => done.map_err(failed),
     }
-    Some(if error == 0 { Ok(()) } else { Err(Errno::from_raw(error.saturating_neg())) })
 }
 
 #[cfg(test)]
@@ -132,31 +107,6 @@ mod tests {
         for name in ["lan0", "x12345678901234", "..x"] {
             assert_eq!(check_name(name.as_bytes()), Ok(()), "{name}");
         }
-    }
-
-    #[cfg(target_endian = "little")]
-    #[test]
-    fn the_message() {
-        let expected: &[u8] = &[
-            44, 0, 0, 0, 19, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, // header
-            0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // interface 7
-            9, 0, 3, 0, b'l', b'a', b'n', b'0', 0, 0, 0, 0, // name
-        ];
-        assert_eq!(set_name_message(IfIndex::new(7).unwrap(), b"lan0"), expected);
-    }
-
-    #[test]
-    fn answers_of_the_kernel() {
-        let answer = |kind: i32, error: i32| {
-            let mut message = vec![0; 36];
-            message[4..6].copy_from_slice(&u16::try_from(kind).unwrap().to_ne_bytes());
-            message[16..20].copy_from_slice(&error.to_ne_bytes());
-            parse_answer(&message)
-        };
-        assert_eq!(answer(libc::NLMSG_ERROR, 0), Some(Ok(())));
-        assert_eq!(answer(libc::NLMSG_ERROR, -libc::EEXIST), Some(Err(Errno::EEXIST)));
-        assert_eq!(answer(libc::NLMSG_DONE, 0), None);
-        assert_eq!(parse_answer(b"short"), None);
     }
 
     #[test]
@@ -179,6 +129,13 @@ mod tests {
             assert_eq!(rename(index, b"lan0"), Ok(Renamed::Done));
             assert_eq!(if_nametoindex("lan0"), Ok(index.get()));
             assert!(if_nametoindex("lo").is_err());
+            // a further name, its becoming the first, and the first name's return
+            assert_eq!(add_name(index, b"lan1"), Ok(()));
+            assert_eq!(add_name(index, b"lan1"), Ok(()));
+            assert_eq!(if_nametoindex("lan1"), Ok(index.get()));
+            assert_eq!(rename(index, b"lan1"), Ok(Renamed::Done));
+            let link = Route::open().unwrap().link(index.get()).unwrap();
+            assert_eq!((link.name, link.alternative_names), ("lan1".into(), vec![]));
             Some(())
         });
         if renamed.join().unwrap().is_none() {

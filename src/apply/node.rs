@@ -12,7 +12,7 @@ use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::ids::{DevNum, LinkName, NodeKind};
-use crate::sys::fs::{Symlinks, open_beneath, open_dir, set_mode};
+use crate::sys::fs::{Symlinks, open_beneath, open_dir, reopen, set_attribute, set_mode, touch};
 
 /// What a node should have; `None` leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,7 +58,7 @@ pub enum NodeChange {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("can't {doing} node `{node}`: {errno}")]
 pub struct NodeError {
-    /// `open`, `change the owner of`, `change the mode of`.
+    /// `open`, `change the owner of`, `change the mode of`, `set the time of`, `set the label of`.
     pub doing: &'static str,
     /// The node.
     pub node: LinkName,
@@ -78,8 +78,53 @@ impl NodeDir {
         Ok(Self { dir: open_dir(devices)? })
     }
 
-    /// Gives the node of device `number` what `want` says.
+    /// Opens the node of device `number`, checked to be it before anything is asked of the driver. Errors: the kernel's;
+    /// `ENOENT` for a node that is not there or another device's.
+    pub fn open_node(&self, node: &LinkName, number: DevNum, flags: OFlag) -> Result<OwnedFd, NodeError> {
+        let fail = |errno| NodeError { doing: "open", node: node.clone(), errno };
+        let look = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let file = open_beneath(&self.dir, node.as_bytes(), look, Symlinks::Refused).map_err(fail)?;
+        if device_number(&fstat(&file).map_err(fail)?) != Some(number) {
+            return Err(fail(Errno::ENOENT));
+        }
+        if flags.contains(OFlag::O_PATH) { Ok(file) } else { reopen(&file, flags).map_err(fail) }
+    }
+
+    /// Gives the node of device `number` what `want` says. Its time is that of the last event, whatever changes.
     pub fn set(&self, node: &LinkName, number: DevNum, want: &Permissions) -> Result<NodeChange, NodeError> {
+        self.set_checked(node, want, |found| found == Some(number))
+    }
+
+    /// Gives a node that is there before its device what `want` says, whatever number it has.
+    pub fn set_static(&self, node: &LinkName, want: &Permissions) -> Result<NodeChange, NodeError> {
+        self.set_checked(node, want, |found| found.is_some())
+    }
+
+    /// Sets a security label (the extended attribute `name`) of the node of device `number`; false if it is not there.
+    pub fn set_label(
+        &self,
+        node: &LinkName,
+        number: DevNum,
+        name: &str,
+        label: &[u8],
+    ) -> Result<bool, NodeError> {
+        let fail = |doing| move |errno| NodeError { doing, node: node.clone(), errno };
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+        let Ok(file) = open_beneath(&self.dir, node.as_bytes(), flags, Symlinks::Refused) else {
+            return Ok(false);
+        };
+        if device_number(&fstat(&file).map_err(fail("open"))?) != Some(number) {
+            return Ok(false);
+        }
+        set_attribute(&file, name, label).map(|()| true).map_err(fail("set the label of"))
+    }
+
+    fn set_checked(
+        &self,
+        node: &LinkName,
+        want: &Permissions,
+        is_it: impl FnOnce(Option<DevNum>) -> bool,
+    ) -> Result<NodeChange, NodeError> {
         let fail = |doing| move |errno| NodeError { doing, node: node.clone(), errno };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
         let file = match open_beneath(&self.dir, node.as_bytes(), flags, Symlinks::Refused) {
@@ -90,7 +135,7 @@ impl NodeDir {
         };
         let stat = fstat(&file).map_err(fail("open"))?;
         let found = device_number(&stat);
-        if found != Some(number) {
+        if !is_it(found) {
             return Ok(NodeChange::Another(found));
         }
         let before = Has { owner: stat.st_uid, group: stat.st_gid, mode: stat.st_mode & 0o7777 };
@@ -99,6 +144,7 @@ impl NodeDir {
             group: want.group.unwrap_or(before.group),
             mode: want.mode.map_or(before.mode, |mode| mode & 0o7777),
         };
+        touch(&file).map_err(fail("set the time of"))?;
         if before == after {
             return Ok(NodeChange::Unchanged);
         }

@@ -4,18 +4,42 @@
 //! they are given, return what they found and write nothing: what has to be done to the machine they return as [`Deed`]s,
 //! and `apply` carries those out.
 
+mod ata_id;
+mod blkid;
+mod btrfs;
+mod cdrom_id;
 mod deed;
+mod dmi_memory_id;
+mod fido_id;
+pub mod helper;
+pub mod hwdb;
+mod input_id;
+pub mod interface;
+mod keyboard;
+mod kmod;
 mod look;
+mod medium;
+mod mtd_probe;
+mod net;
+mod net_driver;
+mod net_id;
+mod net_setup_link;
+mod node;
 mod path_id;
+mod scsi_id;
 mod shared;
+mod uaccess;
 mod usb_id;
+mod v4l_id;
 
 use std::time::Instant;
 
 use bstr::BString;
 
 pub use self::deed::Deed;
+pub use self::keyboard::{AxisChange, Keyboard};
 pub use self::shared::Shared;
+pub use self::uaccess::Access;
 use crate::device::{Device, Reader};
 use crate::ids::Action;
 use crate::properties::Properties;
@@ -43,7 +67,7 @@ pub struct Context<'a> {
 /// What a builtin found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Found {
-    /// Properties of the device.
+    /// Properties of the device; one without a value is taken away.
     pub properties: Properties,
     /// What is to be done to the machine, in order.
     pub deeds: Vec<Deed>,
@@ -78,6 +102,12 @@ pub enum BuiltinError {
     /// It could not find out; the text says what it tried and what came of it.
     #[error("{0}")]
     Failed(String),
+    /// The device is none that packets go through.
+    #[error("the device is no network interface")]
+    NotAnInterface,
+    /// The answer is the running kernel's, and the device is not there: it was recorded, or has gone.
+    #[error("only the running kernel knows, and the device is not there")]
+    NotLive,
     /// No bus on the way up gives the device a place that stays the same.
     #[error("no bus above the device gives it a place that stays the same")]
     NoStablePath,
@@ -99,10 +129,101 @@ pub struct Builtin {
 /// Every builtin, by name.
 pub static BUILTINS: &[Builtin] = &[
     Builtin {
+        name: "ata_id",
+        about: "what an ATA drive says it is: ID_ATA*, ID_SERIAL, ID_WWN",
+        once: false,
+        run: |arguments, context| helper::run("ata_id", arguments, context),
+    },
+    Builtin {
+        name: "blkid",
+        about: "what is on a disk or partition: ID_FS_* and ID_PART_*",
+        once: true,
+        run: blkid::run,
+    },
+    Builtin {
+        name: "btrfs",
+        about: "whether all devices of a btrfs file system are there: ID_BTRFS_READY",
+        once: false,
+        run: btrfs::run,
+    },
+    Builtin {
+        name: "cdrom_id",
+        about: "what an optical drive can do and holds: ID_CDROM*",
+        once: false,
+        run: |arguments, context| helper::run("cdrom_id", arguments, context),
+    },
+    Builtin {
+        name: "dmi_memory_id",
+        about: "the memory modules that the firmware knows: MEMORY_*",
+        once: false,
+        run: |arguments, context| helper::run("dmi_memory_id", arguments, context),
+    },
+    Builtin {
+        name: "fido_id",
+        about: "whether a HID device is a security token: ID_FIDO_TOKEN",
+        once: false,
+        run: |arguments, context| helper::run("fido_id", arguments, context),
+    },
+    Builtin {
+        name: "hwdb",
+        about: "what the hardware database knows of a device",
+        once: false,
+        run: hwdb::run,
+    },
+    Builtin {
+        name: "input_id",
+        about: "what kind of input device it is: ID_INPUT and its relatives",
+        once: false,
+        run: input_id::run,
+    },
+    Builtin {
+        name: "keyboard",
+        about: "keys, axes and speed of an input device, as properties say",
+        once: false,
+        run: keyboard::run,
+    },
+    Builtin { name: "kmod", about: "the kernel modules that a device needs", once: false, run: kmod::run },
+    Builtin {
+        name: "mtd_probe",
+        about: "whether a flash holds a SmartMedia card's layer: MTD_FTL",
+        once: false,
+        run: |arguments, context| helper::run("mtd_probe", arguments, context),
+    },
+    Builtin {
+        name: "net_driver",
+        about: "the driver of a network interface: ID_NET_DRIVER",
+        once: true,
+        run: net_driver::run,
+    },
+    Builtin {
+        name: "net_id",
+        about: "names that a network interface could keep: ID_NET_NAME_ONBOARD, _SLOT, _PATH, _MAC",
+        once: false,
+        run: net_id::run,
+    },
+    Builtin {
+        name: "net_setup_link",
+        about: "the settings of a network interface by its .link file: ID_NET_NAME, ID_NET_LINK_FILE, and a deed",
+        once: false,
+        run: net_setup_link::run,
+    },
+    Builtin {
         name: "path_id",
         about: "where a device is plugged in: ID_PATH and its relatives",
         once: true,
         run: path_id::run,
+    },
+    Builtin {
+        name: "scsi_id",
+        about: "what a SCSI device says it is: ID_SCSI*, ID_SERIAL, ID_WWN*",
+        once: false,
+        run: |arguments, context| helper::run("scsi_id", arguments, context),
+    },
+    Builtin {
+        name: "uaccess",
+        about: "the user in front of the seat may use the device",
+        once: false,
+        run: uaccess::run,
     },
     Builtin {
         name: "usb_id",
@@ -110,10 +231,36 @@ pub static BUILTINS: &[Builtin] = &[
         once: true,
         run: usb_id::run,
     },
+    Builtin {
+        name: "v4l_id",
+        about: "what a video device is called and can do: ID_V4L_*",
+        once: false,
+        run: |arguments, context| helper::run("v4l_id", arguments, context),
+    },
 ];
 
 /// The names of all builtins, in the order of [`BUILTINS`].
-pub const NAMES: &[&str] = &["path_id", "usb_id"];
+pub const NAMES: &[&str] = &[
+    "ata_id",
+    "blkid",
+    "btrfs",
+    "cdrom_id",
+    "dmi_memory_id",
+    "fido_id",
+    "hwdb",
+    "input_id",
+    "keyboard",
+    "kmod",
+    "mtd_probe",
+    "net_driver",
+    "net_id",
+    "net_setup_link",
+    "path_id",
+    "scsi_id",
+    "uaccess",
+    "usb_id",
+    "v4l_id",
+];
 
 /// The builtin of that name.
 pub fn find(name: &[u8]) -> Option<&'static Builtin> {
@@ -142,6 +289,6 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known() {
         let error = BuiltinError::Unknown("blikd".into()).to_string();
-        assert!(error.starts_with("no builtin `blikd`; there are: ") && error.ends_with("usb_id"), "{error}");
+        assert!(error.starts_with("no builtin `blikd`; there are: ") && error.contains("usb_id"), "{error}");
     }
 }

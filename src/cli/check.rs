@@ -43,7 +43,8 @@ pub(super) struct Options {
     /// Leave notes out: what works as it is meant and could be written better
     #[arg(long)]
     pub(super) no_notes: bool,
-    /// Rewrite .rules files where the repair is certain: form, doubled expressions, old names
+    /// Rewrite files where the repair is certain: in .rules form, doubled expressions and old names, in .toml values
+    /// without quotes and keys that have another name here
     #[arg(long, requires = "files")]
     pub(super) fix: bool,
 }

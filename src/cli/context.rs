@@ -92,16 +92,16 @@ impl Context {
     }
 
     /// The rule directories in a mode, strongest first: the user's own, or the standard ones. The device manager reads
-    /// udev's too; beside a udevd they are that one's business.
+    /// those that stand in for udev's, and udev's, too; beside a udevd they are that one's business.
     pub fn rule_dirs(&self, mode: Mode) -> Vec<PathBuf> {
         if let Some(own) = &self.own_rule_dirs {
             return own.clone();
         }
-        let udev = match mode {
-            Mode::Standalone => self.roots.udev_rule_dirs(),
+        let managing = match mode {
+            Mode::Standalone => [vec![self.roots.standard_rule_dir()], self.roots.udev_rule_dirs()].concat(),
             Mode::Companion => Vec::new(),
         };
-        self.config.config.rules.iter().cloned().chain(self.roots.rule_dirs()).chain(udev).collect()
+        self.config.config.rules.iter().cloned().chain(self.roots.rule_dirs()).chain(managing).collect()
     }
 
     /// The rule directories that the looking verbs read: what a daemon would, behind some that are stronger.
@@ -112,6 +112,12 @@ impl Context {
     /// Where links are.
     pub fn link_dir(&self) -> &Path {
         self.own_link_dir.as_deref().unwrap_or(&self.roots.dev)
+    }
+
+    /// Where the records of devices are: the device manager's database, or what the daemon keeps beside another one.
+    pub fn record_dir(&self) -> PathBuf {
+        let is_manager = self.own_link_dir.is_none() && self.mode() == Mode::Standalone;
+        if is_manager { self.roots.run_udev().join("data") } else { self.run_dir().join("data") }
     }
 
     /// The daemon's directory for what is lost at power-off. With a link directory of the user's own it is in there, so
@@ -184,7 +190,9 @@ mod tests {
         let context = Context::new(common).unwrap();
         let roots = Roots::below(Path::new("/nowhere"));
         assert_eq!(context.rule_dirs(Mode::Companion), roots.rule_dirs());
-        assert_eq!(context.rule_dirs(Mode::Standalone), [roots.rule_dirs(), roots.udev_rule_dirs()].concat());
+        let standard = vec!["/nowhere/usr/lib/nameplate/standard.d".into()];
+        let all = [roots.rule_dirs(), standard, roots.udev_rule_dirs()].concat();
+        assert_eq!(context.rule_dirs(Mode::Standalone), all);
         assert_eq!(context.mode(), Mode::Standalone, "no udevd answers there");
     }
 }

@@ -20,6 +20,9 @@ pub(super) struct Options {
     /// How to stand to udevd; auto: companion where a udevd runs, else standalone
     #[arg(long, value_enum, value_name = "MODE")]
     pub(super) mode: Option<ModeArg>,
+    /// When to look up the names of users and groups in rules: at start, at each event, or never
+    #[arg(short = 'N', long, value_name = "WHEN", value_parser = ["early", "late", "never"])]
+    pub(super) resolve_names: Option<String>,
     /// What to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub(super) log_level: Option<String>,
@@ -55,8 +58,13 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
         tracing::warn!("{}", diag::render(diagnostic, false));
     }
     let mode = mode::choose(options.mode.map_or(config.mode, Into::into), &context.roots);
+    let mut site = site::of(context, mode)?;
+    let typed = |word: &String| config::ResolveNames::WORDS.iter().find(|(known, _)| known == word);
+    if let Some((_, when)) = options.resolve_names.as_ref().and_then(typed) {
+        site.resolve_names = *when;
+    }
     let settings = Settings {
-        site: site::of(context, mode)?,
+        site,
         mode,
         rule_dirs: context.rule_dirs(mode),
         workers: config.workers.map_or_else(processors, Into::into),

@@ -20,7 +20,7 @@ use crate::ids::{Action, SeqNum};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::load::{Loaded, load};
-use crate::rules::toml::{AccountFiles, Accounts, Known, SystemAccounts};
+use crate::rules::toml::{Accounts, Known, accounts_of};
 use crate::rules::trace::Observer;
 use crate::store::index::Indexes;
 use crate::uevent::Uevent;
@@ -68,7 +68,7 @@ impl Means {
         let config = &context.config.config;
         Self {
             roots: context.roots.clone(),
-            accounts: accounts(&context.roots),
+            accounts: accounts_of(&context.roots, config.resolve_names),
             numbers: Indexes::new(&context.state_dir()),
             shared: builtin::Shared::new(&context.roots),
             event_timeout: config.event_timeout,
@@ -85,19 +85,6 @@ impl Means {
     /// What rule files are checked against.
     pub(super) fn known(&self) -> Known<'_> {
         Known { accounts: &*self.accounts, builtins: builtin::NAMES }
-    }
-}
-
-fn accounts(roots: &Roots) -> Box<dyn Accounts> {
-    let text = |name| {
-        std::fs::read(roots.etc.join(name)).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    };
-    match (text("passwd"), text("group")) {
-        _ if *roots == Roots::system() => Box::new(SystemAccounts),
-        (None, None) => Box::new(SystemAccounts),
-        (passwd, group) => {
-            Box::new(AccountFiles::parse(&passwd.unwrap_or_default(), &group.unwrap_or_default()))
-        }
     }
 }
 

@@ -17,12 +17,14 @@ pub mod exit;
 pub mod output;
 
 mod apply;
+mod called_as;
 mod check;
 mod completions;
 mod convert;
 mod daemon;
 mod dry;
 mod explain;
+mod hwdb;
 mod info;
 mod list;
 mod man;
@@ -69,6 +71,7 @@ enum Verb {
     Trigger(trigger::Options),
     Settle(settle::Options),
     Wait(wait::Options),
+    Hwdb(hwdb::Options),
     #[command(hide = true)]
     Completions(completions::Options),
     #[command(hide = true)]
@@ -87,6 +90,10 @@ pub fn command() -> clap::Command {
 
 /// Runs what was typed, `args[0]` included, and says with what to exit.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(ended) = called_as::run(&args) {
+        return ended;
+    }
     let parsed = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -126,6 +133,7 @@ fn dispatch(verb: &Verb, context: &Context, out: &mut dyn Write) -> Result<Exit,
         Verb::Trigger(options) => trigger::run(options, context, out),
         Verb::Settle(options) => settle::run(options, context, out),
         Verb::Wait(options) => wait::run(options, context, out),
+        Verb::Hwdb(options) => hwdb::run(options, context, out),
         Verb::Completions(options) => completions::run(options, out),
         Verb::Man(options) => man::run(options, out),
     }

@@ -89,17 +89,33 @@ impl Commands for Service {
 
     fn settle(&self, seqnum: Option<u64>, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Progress {
         let core = &*self.0;
-        let goal = SeqNum(seqnum.unwrap_or_else(|| super::last_seqnum(&core.engine.site().roots).0));
+        let mut goal = SeqNum(seqnum.unwrap_or_else(|| super::last_seqnum(&core.engine.site().roots).0));
         let begin = core.counters.handled.get();
         // an event that the kernel has sent is in the socket by now: when that has been emptied once more, it is in the
         // queue, or known to be lost and looked for
-        let emptying = core.work.next_emptying();
+        let mut emptying = core.work.next_emptying();
         reader::wake(&core.wake);
+        let mut before_modules = core.engine.modules().done();
+        let mut loading = None;
         loop {
             let standing = core.work.standing(goal);
             let arrived = standing.emptied >= emptying;
             let ready = core.ready.load(Ordering::Acquire);
-            let reached = ready && arrived && standing.done;
+            let handled = ready && arrived && standing.done;
+            // these events asked for modules, and a module brings devices: both are waited for, as where loading is part
+            // of an event
+            let modules = core.engine.modules();
+            let asked = if handled { *loading.get_or_insert_with(|| modules.asked()) } else { 0 };
+            let loaded = modules.done() >= asked;
+            if handled && loaded && asked > before_modules {
+                before_modules = asked;
+                loading = None;
+                goal = super::last_seqnum(&core.engine.site().roots);
+                emptying = core.work.next_emptying();
+                reader::wake(&core.wake);
+                continue;
+            }
+            let reached = handled && loaded;
             let waiting = if reached { 0 } else { number(standing.unfinished).max(1) };
             let now = Progress { done: core.counters.handled.get() - begin, waiting, seqnum: goal.0 };
             if progress(now).is_break() || reached {

@@ -13,6 +13,7 @@ use super::control::Broadcast;
 use super::control::protocol::Mode;
 use super::counters::Counters;
 use super::engine::{Engine, Reach};
+use super::listeners::Listeners;
 use super::watch::Watches;
 use super::work::Work;
 use super::workers::Workers;
@@ -25,6 +26,7 @@ use crate::log;
 use crate::rules::compile::Compiled;
 use crate::rules::load::{self, Loaded, Refused};
 use crate::rules::toml::{Accounts, Known};
+use crate::uevent::Uevent;
 
 /// The rules that events are evaluated with, and what they were made from.
 #[derive(Debug, Default)]
@@ -40,6 +42,8 @@ pub(super) struct InForce {
 pub(super) struct Core {
     pub(super) engine: Engine,
     pub(super) work: Arc<Work>,
+    /// libudev's listeners; `None` where telling them is another's.
+    pub(super) listeners: Option<Listeners>,
     pub(super) workers: Workers,
     pub(super) worker_count: usize,
     pub(super) counters: Arc<Counters>,
@@ -124,6 +128,13 @@ fn complain(diagnostic: &Diagnostic) {
 }
 
 impl Core {
+    /// While an event of a device is handled its node is not watched: what is done for it is no reason for another event.
+    pub(super) fn end_watch(&self, uevent: &Uevent) {
+        if let (Some(watches), Some(node)) = (&self.watches, uevent.devname()) {
+            watches.pause(&self.engine.site().roots.dev.join(super::view::path(node)));
+        }
+    }
+
     /// Watches the node of a device whose rules ask for it, and no longer that of one whose rules do not.
     pub(super) fn keep_watch(&self, plan: &Plan) {
         let (Some(watches), Some(node)) = (&self.watches, &plan.node) else { return };
@@ -137,7 +148,7 @@ impl Core {
                 tracing::warn!(%error, "writers of {} are not noticed", path.display());
             }
         } else {
-            watches.remove(&path);
+            watches.remove(&path, &plan.event.devpath);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Owns what the queue holds: an event and why it is there.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use bstr::BString;
 
@@ -49,17 +50,21 @@ pub(super) struct Job {
     pub(super) uevent: Uevent,
     pub(super) cause: Cause,
     pub(super) tokens: Vec<Token>,
+    /// How often a worker hung on it.
+    pub(super) hangs: u32,
+    /// Since when somebody's lock on the disk holds it up.
+    pub(super) held_since: Option<Instant>,
 }
 
 impl Job {
     /// An event of the kernel's.
     pub(super) fn of_kernel(uevent: Uevent) -> Self {
-        Self { uevent, cause: Cause::Kernel, tokens: Vec::new() }
+        Self { uevent, cause: Cause::Kernel, tokens: Vec::new(), hangs: 0, held_since: None }
     }
 
     /// An event that the daemon made itself.
     pub(super) fn of_batch(uevent: Uevent, cause: Cause, batch: &Token) -> Self {
-        Self { uevent, cause, tokens: vec![batch.clone()] }
+        Self { uevent, cause, tokens: vec![batch.clone()], hangs: 0, held_since: None }
     }
 }
 

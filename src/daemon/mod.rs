@@ -9,10 +9,12 @@ mod core;
 mod counters;
 mod engine;
 mod job;
+mod listeners;
 pub mod mode;
 mod news;
 mod origins;
 mod programs;
+mod queue_file;
 mod reader;
 mod reload;
 mod report;
@@ -20,6 +22,7 @@ mod resync;
 mod rule_watch;
 mod signals;
 mod start;
+mod static_nodes;
 mod systemd;
 mod turns;
 mod view;
@@ -42,6 +45,8 @@ use self::control::{Broadcast, Server, socket_path};
 use self::core::{Core, RulesInForce};
 pub use self::engine::{Engine, Handled, Reach, Site};
 use self::job::Token;
+use self::listeners::Listeners;
+use self::queue_file::QueueFile;
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
 use self::signals::SignalThread;
@@ -188,9 +193,15 @@ fn or_fail(main: &Sender<Message>, what: &'static str, work: impl FnOnce()) {
 fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Result<Core, DaemonError> {
     let reach = settings.site.reach;
     let watches = (reach == Reach::Everything).then(|| watch::Watches::start(&settings.site.roots.sys));
+    let roots = settings.site.roots.clone();
+    let engine = Engine::open(settings.site)?;
+    // the directory is there now
+    let queue_file = (reach == Reach::Everything).then(|| QueueFile::begin(roots.run_udev().join("queue")));
+    let listeners = (reach == Reach::Everything).then(|| Listeners::open(&roots));
     Ok(Core {
-        engine: Engine::open(settings.site)?,
-        work: Arc::new(Work::new(settings.queue_limit)),
+        engine,
+        work: Arc::new(Work::new(settings.queue_limit, queue_file)),
+        listeners: listeners.transpose().map_err(|e| DaemonError::Start("the socket for listeners", e))?,
         workers: Workers::default(),
         worker_count: settings.workers,
         counters: Arc::default(),
@@ -216,6 +227,7 @@ fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<()
     let first = self::core::first(&core.rule_dirs, core.engine.accounts());
     first.complain();
     core.rules.replace(first);
+    static_nodes::apply(core);
     // what the kernel says from here on is newer than what the walk finds
     let news = core.work.listen();
     let devices = core.engine.take_over()?;
@@ -226,6 +238,7 @@ fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<()
         return Ok(());
     }
     core.engine.finish_take_over();
+    core.work.started();
     core.ready.store(true, Ordering::Release);
     Ok(())
 }

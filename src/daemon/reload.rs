@@ -59,6 +59,7 @@ pub(super) fn plan(core: &Core) -> Reply {
 pub(super) fn reload(core: &Core) -> Reply {
     let new = core.rules.read(&core.rule_dirs, core.engine.accounts());
     new.complain();
+    core.engine.refresh();
     let shown = InForce { loaded: new.loaded.clone(), refused: new.refused.clone() };
     let before = core.rules.compiled();
     let compiled = core.rules.replace(new);

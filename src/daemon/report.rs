@@ -10,6 +10,7 @@ use tracing::Span;
 use crate::apply::names::{LinkReport, Outcome};
 use crate::decide::Plan;
 use crate::diag::Place;
+use crate::rules::ir::Dump;
 use crate::uevent::Uevent;
 
 /// The span of one event: everything that is logged in it has its fields. An event that the daemon made itself, for a device
@@ -24,8 +25,17 @@ pub(super) fn span(uevent: &Uevent) -> Span {
     )
 }
 
-/// What rules had wrong in this event.
+/// What rules had wrong in this event, and all of it where a rule asks for that.
 pub(super) fn decided(plan: &Plan) {
+    for form in &plan.dump {
+        match form {
+            Dump::Text => tracing::info!("{plan}"),
+            Dump::Json => match serde_json::to_string(plan) {
+                Ok(json) => tracing::info!("{json}"),
+                Err(error) => tracing::warn!(%error, "the event has no JSON"),
+            },
+        }
+    }
     for diagnostic in &plan.diagnostics {
         tracing::warn!(RULE = %diagnostic.place, "{diagnostic}");
     }

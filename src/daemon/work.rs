@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::job::{Cause, Job, Token};
 use super::news::News;
+use super::queue_file::QueueFile;
 use crate::ids::{DevPath, SeqNum};
 use crate::queue::{Pushed, Queue, Ticket};
 use crate::uevent::Uevent;
@@ -49,6 +50,10 @@ struct Inner {
     workers: usize,
     workers_wanted: usize,
     limit: usize,
+    /// Tells libudev programs whether anything is unfinished.
+    file: Option<QueueFile>,
+    /// The devices of the start do not all have their names.
+    starting: bool,
     stopping: bool,
 }
 
@@ -66,6 +71,13 @@ struct Waiting {
 }
 
 impl Inner {
+    fn tell_file(&mut self) {
+        let unfinished = self.starting || !self.queue.is_empty();
+        if let Some(file) = &mut self.file {
+            file.set(unfinished);
+        }
+    }
+
     fn standing(&mut self, seqnum: SeqNum) -> Standing {
         self.resyncs.retain(|token| token.strong_count() > 0);
         Standing {
@@ -114,8 +126,8 @@ pub(super) struct Late {
 }
 
 impl Work {
-    /// An empty queue for at most `limit` events.
-    pub(super) fn new(limit: usize) -> Self {
+    /// An empty queue for at most `limit` events. `file` tells others whether it is empty.
+    pub(super) fn new(limit: usize, file: Option<QueueFile>) -> Self {
         let inner = Inner {
             queue: Queue::new(limit),
             runs: BTreeMap::new(),
@@ -129,6 +141,8 @@ impl Work {
             workers: 0,
             workers_wanted: 0,
             limit,
+            file,
+            starting: true,
             stopping: false,
         };
         Self { inner: Mutex::new(inner), ready: Condvar::new(), done: Condvar::new() }
@@ -157,6 +171,7 @@ impl Work {
 
     fn put_in(&self, inner: &mut Inner, job: Job, known: impl FnOnce(&Job) -> bool) -> Pushed {
         let pushed = inner.queue.push(job, known);
+        inner.tell_file();
         // what became one with another or nothing may have held up others
         self.call_workers(inner);
         if pushed != Pushed::Queued {
@@ -189,6 +204,13 @@ impl Work {
             return false;
         }
         self.put_in(&mut inner, job, |_| true) != Pushed::Overflow
+    }
+
+    /// The devices of the start have their names.
+    pub(super) fn started(&self) {
+        let mut inner = self.lock();
+        inner.starting = false;
+        inner.tell_file();
     }
 
     /// True once the daemon stops.
@@ -239,6 +261,7 @@ impl Work {
         let mut inner = self.lock();
         let Some(Run { ticket, tokens, .. }) = inner.runs.remove(&run) else { return false };
         inner.queue.finish(ticket);
+        inner.tell_file();
         let ends_batch = tokens.iter().any(Token::is_nearly_last);
         // before anybody is told
         drop(tokens);
@@ -250,6 +273,19 @@ impl Work {
             self.done.notify_all();
         }
         true
+    }
+
+    /// Puts off a run that can't begin yet (somebody holds the disk); its job comes again at `not_before`.
+    pub(super) fn put_off(&self, run: RunId, not_before: Instant) {
+        let mut inner = self.lock();
+        if let Some(Run { ticket, job, tokens, .. }) = inner.runs.remove(&run) {
+            let job = Job {
+                tokens,
+                held_since: job.held_since.or(Some(Instant::now())),
+                ..Arc::unwrap_or_clone(job)
+            };
+            inner.queue.retry(ticket, job, not_before);
+        }
     }
 
     /// Gives up a run that hangs, and its worker with it: its job is tried again at `not_before`, or never.
@@ -265,7 +301,8 @@ impl Work {
         };
         if let Some(Run { ticket, job, tokens, .. }) = inner.runs.remove(&run) {
             inner.workers = inner.workers.saturating_sub(1);
-            let job = Job { tokens, ..Arc::unwrap_or_clone(job) };
+            let hangs = job.hangs + 1;
+            let job = Job { tokens, hangs, ..Arc::unwrap_or_clone(job) };
             inner.queue.retry(ticket, job, not_before);
             self.ready.notify_all();
         }
@@ -321,12 +358,7 @@ impl Work {
             if elapsed >= end || (elapsed >= limit && !run.warned) {
                 run.warned = true;
                 let devpath = run.job.uevent.devpath.clone();
-                late.push(Late {
-                    run: *id,
-                    devpath,
-                    elapsed,
-                    earlier_attempts: run.ticket.earlier_attempts(),
-                });
+                late.push(Late { run: *id, devpath, elapsed, earlier_attempts: run.job.hangs });
             }
         }
         late

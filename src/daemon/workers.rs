@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::engine::Handled;
 use super::job::{Cause, Job};
 use super::work::RunId;
 use super::{report, view};
+use crate::apply::disk::DiskLock;
 use crate::daemon::control::protocol::EventSource;
 use crate::ids::Action;
 
@@ -87,9 +89,16 @@ fn work(core: &Core) {
         let _fields = report::span(&job.uevent).entered();
         // nothing that was half done is relied on afterwards: locks are recovered, and the next event looks anew
         match catch_unwind(AssertUnwindSafe(|| carry_through(core, &job, run))) {
-            Ok(()) => core.counters.handled.count(),
+            Ok(Carried::Through) => core.counters.handled.count(),
+            Ok(Carried::Busy) => {
+                put_off(core, &job, run);
+                continue;
+            }
             Err(_) => {
                 core.counters.failed.count();
+                if let Some(listeners) = &core.listeners {
+                    listeners.failed(&job.uevent);
+                }
                 tracing::error!(
                     "this event is lost: its worker panicked; please report the message before this one"
                 );
@@ -102,21 +111,63 @@ fn work(core: &Core) {
     }
 }
 
-fn carry_through(core: &Core, job: &Job, run: RunId) {
+/// How far a job came.
+enum Carried {
+    /// To its end.
+    Through,
+    /// Not at all: somebody has the disk for himself.
+    Busy,
+}
+
+/// The job comes again soon. Whoever repartitions a disk may hold it as long as he likes: the event is not lost.
+fn put_off(core: &Core, job: &Job, run: RunId) {
+    let now = Instant::now();
+    let held = job.held_since.map_or(Duration::ZERO, |since| now - since);
+    if (LONG_HELD..LONG_HELD + HELD_AGAIN).contains(&held) {
+        tracing::warn!(
+            "somebody has held a lock on this disk for {} s (fuser(1) names him): the event waits for it",
+            held.as_secs()
+        );
+    }
+    core.work.put_off(run, now + if held < LONG_HELD { HELD_SOON } else { HELD_AGAIN });
+}
+
+/// A disk that is locked is looked at again so soon at first, and so soon when it has been locked for long.
+const HELD_SOON: Duration = Duration::from_millis(200);
+const HELD_AGAIN: Duration = Duration::from_secs(2);
+const LONG_HELD: Duration = Duration::from_secs(180);
+
+fn carry_through(core: &Core, job: &Job, run: RunId) -> Carried {
     let (rules, uevent) = (core.rules.compiled(), &job.uevent);
     let resync = job.cause == Cause::Resync && uevent.action != Action::Remove;
     if resync && !core.engine.is_in_sysfs(&uevent.devpath) {
         // it went after it was found, and that may have been said before. What the start finds needs no such look, which
         // would be the dearest part of it: the socket was listening, and the kernel's word comes after this event
-        return;
+        return Carried::Through;
     }
+    let _lock = match core.engine.lock_disk(uevent) {
+        DiskLock::Busy => return Carried::Busy,
+        lock => lock,
+    };
+    core.end_watch(uevent);
     let wanted = || core.work.is_current(run);
     let handled = match job.cause {
         Cause::Rules => core.engine.reapply(&rules, uevent),
         Cause::Start => core.engine.resume(&rules, uevent, wanted),
         Cause::Kernel | Cause::Resync => core.engine.handle_if(&rules, uevent, wanted),
     };
-    let Some(handled) = handled else { return };
+    let Some(handled) = handled else { return Carried::Through };
     core.keep_watch(&handled.plan);
+    if let Some(listeners) = &core.listeners
+        && is_news(job.cause, &handled)
+    {
+        listeners.handled(uevent, &handled);
+    }
     core.broadcast.publish(EventSource::Handled, || view::handled_event(&job.uevent, &handled));
+    Carried::Through
+}
+
+/// Listeners hear of what the kernel sent, and of what the daemon found itself where that says something new.
+fn is_news(cause: Cause, handled: &Handled) -> bool {
+    cause == Cause::Kernel || handled.changed
 }

@@ -20,6 +20,7 @@ use super::{Event, system};
 use crate::builtin;
 use crate::device::{Device, Reader, Tree};
 use crate::ids::{Action, DeviceId, Tag};
+use crate::machine;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::host::{Host, HostError, Numbered, ProgramOutput};
@@ -126,6 +127,40 @@ impl<'w, E: Effects> EventHost<'w, E> {
         inside.then(|| self.around.roots.proc.join("sys").join(path(name)))
     }
 
+    fn context<'c>(&'c self, device: &'c Device, properties: &'c Properties) -> builtin::Context<'c> {
+        builtin::Context {
+            device,
+            reader: &self.reader,
+            action: self.action,
+            properties,
+            roots: self.around.roots,
+            shared: self.around.shared,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Answers in the place of a helper program that is not installed.
+    fn stand_in(&mut self, name: &str, arguments: &[BString], properties: &Properties) -> ProgramOutput {
+        let said = match &self.device {
+            Some(device) => builtin::helper::say(name, arguments, &self.context(device, properties))
+                .map_err(|error| error.to_string())
+                .and_then(|said| {
+                    let mut deeds = said.deeds.iter();
+                    let done = deeds.try_for_each(|deed| self.effects.deed(device, deed));
+                    done.map(|()| said).map_err(|error| error.to_string())
+                }),
+            None => Err("the device has gone".to_owned()),
+        };
+        match said {
+            Ok(said) => ProgramOutput { success: true, stdout: said.stdout(), failure: None },
+            Err(why) => ProgramOutput {
+                success: false,
+                stdout: BString::default(),
+                failure: Some(format!("answered by the builtin {name}: {why}")),
+            },
+        }
+    }
+
     /// A name with its first `/*/` replaced by the first directory in which the rest is there.
     fn unglob(&self, device: &Device, name: &[u8]) -> Option<BString> {
         let Some((before, after)) = name.split_once_str(b"/*/") else { return Some(name.into()) };
@@ -209,10 +244,8 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn command_line(&self, key: &[u8]) -> Option<BString> {
-        let text = self
-            .kernel_command_line
-            .get_or_init(|| fs::read(self.around.roots.proc.join("cmdline")).unwrap_or_default().into());
-        system::command_line(text, key)
+        let text = self.kernel_command_line.get_or_init(|| machine::kernel_command_line(self.around.roots));
+        machine::command_line(text, key)
     }
 
     fn user(&self, name: &[u8]) -> Option<u32> {
@@ -237,7 +270,12 @@ impl<E: Effects> Host for EventHost<'_, E> {
             let found = self.around.roots.helper_dir().join(path(program));
             *program = found.as_os_str().as_bytes().into();
         }
-        self.effects.program(&argv, environment, self.deadline)
+        let helpers = self.around.roots.helper_dir();
+        let stand_in = argv.first().and_then(|program| builtin::helper::stand_in(program, &helpers));
+        match stand_in {
+            Some(name) => self.stand_in(name, argv.get(1..).unwrap_or_default(), environment),
+            None => self.effects.program(&argv, environment, self.deadline),
+        }
     }
 
     fn builtin(
@@ -250,15 +288,7 @@ impl<E: Effects> Host for EventHost<'_, E> {
             return done.clone().map(|()| Properties::new());
         }
         let device = self.device.as_ref().ok_or_else(|| HostError("the device has gone".into()))?;
-        let context = builtin::Context {
-            device,
-            reader: &self.reader,
-            action: self.action,
-            properties,
-            roots: self.around.roots,
-            shared: self.around.shared,
-            deadline: self.deadline,
-        };
+        let context = self.context(device, properties);
         let found = builtin::run(name.as_bytes(), arguments, &context);
         let found = found.map_err(|error| HostError(error.to_string())).and_then(|found| {
             found.deeds.iter().try_for_each(|deed| self.effects.deed(device, deed))?;

@@ -11,6 +11,7 @@ use crate::diag::{Diagnostic, Place};
 use crate::ids::{Action, DevNum, DevPath, DeviceId, IfIndex, LinkName, SeqNum, Tag};
 use crate::properties::Properties;
 use crate::rules::eval::{Account, EventFacts, Given, Job, Outcome, Write, lasting};
+use crate::rules::ir::Dump;
 use crate::store::record::Record;
 
 /// Where a fact comes from.
@@ -152,6 +153,10 @@ pub struct Plan {
     pub watch: Option<Given<bool>>,
     /// What runs when all of this is done, in order.
     pub run: Vec<Given<Job>>,
+    /// How much the rest of the event logs, as syslog counts (0 to 7); `None` is as configured.
+    pub log_level: Option<u8>,
+    /// The plan is to be logged, in these forms.
+    pub dump: Vec<Dump>,
     /// What was wrong with values of rules.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -188,6 +193,8 @@ impl Plan {
             watch: outcome.watch,
             run: outcome.run,
             writes: outcome.writes,
+            log_level: outcome.log_level,
+            dump: outcome.dump,
             diagnostics: outcome.diagnostics,
         }
     }
@@ -205,6 +212,7 @@ impl Plan {
             properties: set.map(|property| (&property.key, &property.value)).collect(),
             tags: self.past_tags.union(&current_tags).cloned().collect(),
             current_tags,
+            persist: self.persist.is_some(),
         }
     }
 

@@ -302,7 +302,7 @@ fn a_dry_run_writes_and_runs_nothing_but_sees_what_it_would_write() {
         compile(vec![
             vec![write_attr("power/control", "on"), write_attr("q/*/x", "2")],
             vec![is("attr.power/control", "on"), is("attr.q/one/x", "2"), link("seen")],
-            vec![act(Effect::WriteSysctl { name: template("kernel.x"), value: template("5") })],
+            vec![act(Effect::WriteSysctl { name: template("kernel.x").into(), value: template("5") })],
             vec![is("sysctl.kernel/x", "5"), link("sysctl")],
             vec![act(Effect::Index { pool: "p".into(), by: template("%k") }), link("n$index")],
             vec![program("helper --x", true), link("ran")],
@@ -358,8 +358,9 @@ fn what_the_host_knows() {
     fs::write(bench.roots.proc.join("cmdline"), "ro gps=yes\n").unwrap();
     let facts = bench.roots.etc.join("facts");
     fs::write(&facts, "F=1\n").unwrap();
-    let builtin =
-        |name: &str| import(Import::Builtin(Builtin { name: name.into(), arguments: Command::Argv(vec![]) }));
+    let builtin = |name: &str| {
+        import(Import::Builtin(Box::new(Builtin { name: name.into(), arguments: Command::Argv(vec![]) })))
+    };
     let interface = format!("{USB}/1-2:1.0");
     let dialout = crate::rules::ir::Principal::Template(template("dialout$env{X}"));
     let yes = vec![
@@ -479,4 +480,5 @@ access   = "active-user"
     assert_eq!(found["diagnostics"], serde_json::json!([]));
     let dev = bench.roots.dev.join("ttyUSB0");
     assert_eq!(found["run"][0]["program"][1], format!("small {}", dev.display()));
+    assert_eq!(found["run"][1]["builtin"], "uaccess");
 }

@@ -148,11 +148,13 @@ fn node(value: &[u8], line: usize) -> Result<RecordedNode, RecordingError> {
     Ok(RecordedNode { name: name.into(), contents })
 }
 
-/// Splits the properties. `None` for what is no device: modules, drivers, classes.
+/// Splits the properties. `None` for what is no device: modules, drivers, classes. Files without any property are kept
+/// wherever they are (slots of a bus, the firmware's tree): devices are understood by them.
 fn finish(paragraph: Paragraph) -> Option<RecordedDevice> {
     let Paragraph { mut device, mixed, has_kernel } = paragraph;
     if !device.path.as_bytes().starts_with(b"/devices/") {
-        return None;
+        let only_files = mixed.is_empty() && device.kernel.is_empty() && !device.attributes.is_empty();
+        return only_files.then_some(device);
     }
     let subsystem = device.kernel.remove("SUBSYSTEM");
     device.subsystem = mixed.get("SUBSYSTEM").map(BString::from).or(subsystem);
@@ -250,6 +252,16 @@ mod tests {
         assert_eq!(recording.devices().count(), 1);
         assert!(recording.device(b"/devices/virtual/tty/tty1").unwrap().links.is_empty());
         assert_eq!(Recording::parse(b""), Ok(Recording::default()));
+    }
+
+    #[test]
+    fn files_beside_the_devices() {
+        let text = b"P: /bus/pci\nA: slots/3/address=0000:05:00\\n\n\nP: /devices/a\nE: SUBSYSTEM=x\n";
+        let recording = Recording::parse(text).unwrap();
+        assert_eq!(recording.devices().count(), 1);
+        let slots = recording.device(b"/bus/pci").unwrap();
+        assert_eq!(slots.attributes.get(b"slots/3/address".as_bstr()).unwrap(), "0000:05:00\n");
+        assert_eq!(Recording::parse(&recording.to_bytes()).unwrap(), recording);
     }
 
     #[test]

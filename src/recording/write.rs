@@ -8,7 +8,7 @@ use crate::properties::Properties;
 
 pub(super) fn to_bytes(recording: &Recording) -> Vec<u8> {
     let mut out = Vec::new();
-    for device in recording.devices().filter(|device| fits(device.path.as_bytes())) {
+    for device in recording.all().filter(|device| fits(device.path.as_bytes())) {
         paragraph(device, &mut out);
         out.push(b'\n');
     }

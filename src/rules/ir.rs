@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
+use super::prepared::{Prepared, SysctlPath, Words};
 use super::template::Template;
 use crate::diag::{Place, SourceFile};
 use crate::ids::Tag;
@@ -105,7 +106,7 @@ pub enum Subject {
     /// A property, absent is empty.
     Property(BString),
     /// A value below `/proc/sys`.
-    Sysctl(Template),
+    Sysctl(Prepared<SysctlPath>),
     /// A constant of the system.
     Const(ConstKey),
     /// A file: tested with [`Test::Exists`] or [`Test::Mode`].
@@ -139,16 +140,20 @@ pub enum Test {
     /// Is there (and, for programs and imports: succeeds), or is not.
     Exists(bool),
     /// Is a decimal number (or hexadecimal with `0x`) within the bounds, both included.
-    Range {
-        /// Lowest value.
-        min: Option<i128>,
-        /// Highest value.
-        max: Option<i128>,
-    },
+    Range(Box<Bounds>),
     /// A file that has any of these mode bits.
     Mode(u32),
     /// No file, or one that has none of these mode bits.
     NoMode(u32),
+}
+
+/// The bounds of a range; what is not there is not bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Bounds {
+    /// Lowest value.
+    pub min: Option<i128>,
+    /// Highest value.
+    pub max: Option<i128>,
 }
 
 /// Where properties are taken from.
@@ -157,7 +162,7 @@ pub enum Import {
     /// `KEY=VALUE` lines of a program's output.
     Program(Command),
     /// A builtin, run in the daemon.
-    Builtin(Builtin),
+    Builtin(Box<Builtin>),
     /// `KEY=VALUE` lines of a file.
     File(Template),
     /// One property of the device's last record.
@@ -185,7 +190,7 @@ pub enum Command {
     /// An argument vector, each argument expanded by itself (TOML).
     Argv(Vec<Template>),
     /// One line, expanded and then split at white space with quotes (udev).
-    Line(Template),
+    Line(Prepared<Words>),
 }
 
 /// How a list is changed.
@@ -272,7 +277,7 @@ pub enum Effect {
     /// A value written below `/proc/sys`.
     WriteSysctl {
         /// The name, with `.` or `/`.
-        name: Template,
+        name: Prepared<SysctlPath>,
         /// What is written.
         value: Template,
     },
@@ -305,6 +310,8 @@ pub enum Effect {
     DbPersist,
     /// How much is logged for the rest of the event, as syslog counts (0 to 7); `None` is as configured.
     LogLevel(Option<u8>),
+    /// What the event comes to is logged.
+    Dump(Dump),
     /// How white space and odd bytes in links are treated by the rest of this rule (udev).
     StringEscape(StringEscape),
     /// A unit that systemd starts when the device is there.
@@ -332,6 +339,15 @@ pub enum Effect {
 pub enum Access {
     /// The user of the seat's active session (udev's tag `uaccess`).
     ActiveUser,
+}
+
+/// A form in which an event is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dump {
+    /// For people.
+    Text,
+    /// One line of JSON.
+    Json,
 }
 
 /// udev's `OPTIONS="string_escape="`.

@@ -7,6 +7,8 @@ pub mod host;
 pub mod ir;
 pub mod lint;
 pub mod load;
+pub mod prepared;
+pub mod static_nodes;
 pub mod template;
 pub mod toml;
 pub mod trace;

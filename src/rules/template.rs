@@ -9,7 +9,8 @@ use bstr::{BStr, BString, ByteSlice};
 /// Text with substitutions.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Template {
-    text: BString,
+    /// As written; `None` if it is its only part, or empty.
+    text: Option<Box<[u8]>>,
     parts: Box<[Part]>,
     limit: Limit,
 }
@@ -170,6 +171,9 @@ impl Template {
     }
 
     fn parse_with(text: &[u8], table: &Table) -> (Self, Vec<TemplateError>) {
+        if text.find_byteset(b"$%").is_none() {
+            return (Self::literal(text), Vec::new());
+        }
         let mut parts = Vec::new();
         let mut errors = Vec::new();
         let mut literal = BString::default();
@@ -205,13 +209,22 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        (Self { text: text.into(), parts: parts.into(), limit: Limit::None }, errors)
+        (Self::new(text, parts.into()), errors)
     }
 
     /// A template that stands for `text` itself.
     pub fn literal(text: &[u8]) -> Self {
         let parts = if text.is_empty() { [].into() } else { [Part::Text(text.into())].into() };
-        Self { text: text.into(), parts, limit: Limit::None }
+        Self::new(text, parts)
+    }
+
+    fn new(text: &[u8], parts: Box<[Part]>) -> Self {
+        let same = match &*parts {
+            [] => text.is_empty(),
+            [Part::Text(part)] => part == text,
+            _ => false,
+        };
+        Self { text: (!same).then(|| text.into()), parts, limit: Limit::None }
     }
 
     /// The same with a limit to what it gives.
@@ -227,7 +240,11 @@ impl Template {
 
     /// The text as written.
     pub fn text(&self) -> &BStr {
-        self.text.as_bstr()
+        match (&self.text, &*self.parts) {
+            (Some(text), _) => text.as_bstr(),
+            (None, [Part::Text(part)]) => part.as_bstr(),
+            (None, _) => BStr::new(""),
+        }
     }
 
     /// The pieces in order.
@@ -247,7 +264,7 @@ impl Template {
 
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Template({:?})", self.text)
+        write!(f, "Template({:?})", self.text())
     }
 }
 

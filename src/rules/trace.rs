@@ -10,8 +10,8 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::compile::Skip;
 use super::ir::{
-    Access, Builtin, Command, Condition, ConstKey, Effect, Import, ListOp, Mode, Principal, Rule,
-    StringEscape, Subject, Test,
+    Access, Bounds, Builtin, Command, Condition, ConstKey, Dump, Effect, Import, ListOp, Mode, Principal,
+    Rule, StringEscape, Subject, Test,
 };
 use crate::device::Device;
 use crate::diag::Place;
@@ -364,10 +364,12 @@ pub fn describe_test(test: &Test) -> String {
         Test::IsNot(pattern) => format!("is not {:?}{}", pattern.text(), fold(pattern)),
         Test::Exists(true) => "exists".into(),
         Test::Exists(false) => "does not exist".into(),
-        Test::Range { min: Some(min), max: Some(max) } => format!("is between {min} and {max}"),
-        Test::Range { min: Some(min), max: None } => format!("is {min} or more"),
-        Test::Range { min: None, max: Some(max) } => format!("is {max} or less"),
-        Test::Range { min: None, max: None } => "is a number".into(),
+        Test::Range(bounds) => match **bounds {
+            Bounds { min: Some(min), max: Some(max) } => format!("is between {min} and {max}"),
+            Bounds { min: Some(min), max: None } => format!("is {min} or more"),
+            Bounds { min: None, max: Some(max) } => format!("is {max} or less"),
+            Bounds { min: None, max: None } => "is a number".into(),
+        },
         Test::Mode(mask) => format!("has any of the mode bits {mask:04o}"),
         Test::NoMode(mask) => format!("has none of the mode bits {mask:04o}"),
     }
@@ -415,6 +417,8 @@ pub fn describe_effect(effect: &Effect) -> String {
         Effect::Watch(yes) => format!("watch = {yes}"),
         Effect::DbPersist => "options = db_persist".into(),
         Effect::LogLevel(Some(level)) => format!("options = log_level={level}"),
+        Effect::Dump(Dump::Text) => "options = dump".into(),
+        Effect::Dump(Dump::Json) => "options = dump-json".into(),
         Effect::LogLevel(None) => "options = log_level=reset".into(),
         Effect::StringEscape(StringEscape::None) => "options = string_escape=none".into(),
         Effect::StringEscape(StringEscape::Replace) => "options = string_escape=replace".into(),

@@ -110,11 +110,12 @@ impl RecordDir {
         }
     }
 
-    /// Writes the record of `id` (mode 0644 less the umask).
+    /// Writes the record of `id` (mode 0644 less the umask, sticky if it persists).
     pub fn write(&self, id: &DeviceId, record: &Record) -> Result<Written, RecordError> {
         let name = file_name(id, "write")?;
         let text = record.to_bytes();
-        if self.present().may_hold(&name)
+        if !record.persist
+            && self.present().may_hold(&name)
             && read_file(&self.dir, &name, text.len()).is_ok_and(|there| there == text)
         {
             return Ok(Written::Unchanged);
@@ -123,7 +124,7 @@ impl RecordDir {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         // no longer than any id may be: the id itself is left out
         let temporary = [TEMPORARY, format!("{}-{number}", std::process::id()).as_bytes()].concat();
-        let mode = Mode::from_bits_truncate(0o644);
+        let mode = Mode::from_bits_truncate(if record.persist { 0o1644 } else { 0o644 });
         write_whole(&self.dir, &name, &temporary, &text, mode, Durability::Running)
             .map(|()| Written::Written)
             .map_err(|errno| RecordError { doing: "write", id: id.clone(), errno })

@@ -3,7 +3,7 @@
 //! Names are bytes relative to the directory. Never resolves a path from the root, so nothing that is swapped in on the
 //! way can lead elsewhere.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -12,7 +12,8 @@ use bstr::{BString, ByteSlice};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2, readlinkat, renameat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, mkdirat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, UtimensatFlags, fchmodat, fstat, mkdirat, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat, write};
 
 /// What becomes of symbolic links on the way of an open.
@@ -82,6 +83,12 @@ fn walk_beneath(dir: impl AsFd, path: &[u8], flags: OFlag) -> Result<OwnedFd, Er
         at = Some(openat(from, part, flags, Mode::empty())?);
     }
     at.ok_or(Errno::ENOENT)
+}
+
+/// Opens what `file`, opened with `O_PATH`, stands for. Needs procfs.
+pub fn reopen(file: impl AsFd, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    open(path.as_str(), flags | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// The text of the link `name` in `dir`. `EINVAL`: it is no link.
@@ -213,6 +220,24 @@ pub fn write_existing(dir: impl AsFd, path: &[u8], bytes: &[u8], symlinks: Symli
             Err(errno) => return Err(errno),
         }
     }
+}
+
+/// Makes now the time of what `file`, opened with `O_PATH`, stands for. Needs procfs.
+pub fn touch(file: impl AsFd) -> Result<(), Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+    let now = TimeSpec::UTIME_NOW;
+    utimensat(AT_FDCWD, path.as_str(), &now, &now, UtimensatFlags::FollowSymlink)
+}
+
+/// Sets the extended attribute `name` of what `file`, opened with `O_PATH`, stands for. Needs procfs.
+pub fn set_attribute(file: impl AsFd, name: &str, value: &[u8]) -> Result<(), Errno> {
+    let path =
+        CString::new(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).map_err(|_| Errno::EINVAL)?;
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: path and name are C strings, and the value is as long as is said; all live until the call is over
+    let result =
+        unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(result).map(drop)
 }
 
 /// Sets the mode of what `file`, opened with `O_PATH`, stands for. Before Linux 6.6 this needs procfs.

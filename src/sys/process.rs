@@ -302,6 +302,11 @@ fn poll_timeout(wait: Duration) -> PollTimeout {
     PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
 }
 
+/// The running program, also after its file was replaced or removed.
+pub fn this_program() -> PathBuf {
+    PathBuf::from("/proc/self/exe")
+}
+
 /// Makes every descriptor that this process was started with close when a program is run (0, 1 and 2 stay). To be called
 /// once at start; all that is opened later closes by itself. Before Linux 5.11: `EINVAL` or `ENOSYS`, nothing done.
 pub fn close_inherited_on_exec() -> Result<(), Errno> {

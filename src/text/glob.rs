@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use bstr::{BStr, BString, ByteSlice};
+use bstr::{BStr, ByteSlice};
 
 use super::set::{self, Element, Fault, Walk};
 
@@ -37,20 +37,40 @@ pub enum GlobError {
 }
 
 /// A compiled pattern: any of its alternatives may match.
+///
+/// Rule files have tens of thousands of them, most of them one plain value: such a one is its text and nothing else.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pattern {
-    text: BString,
+    text: Box<[u8]>,
     case: Case,
-    any_of: Box<[One]>,
+    any_of: AnyOf,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum One {
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum AnyOf {
+    /// The whole text.
+    Whole(Kind),
+    /// The parts between `|`, as many as there are kinds.
+    Split(Box<[Kind]>),
+}
+
+/// How one alternative is matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
     Any,
-    Literal(Box<[u8]>),
-    Prefix(Box<[u8]>),
-    Suffix(Box<[u8]>),
-    Glob(Box<[u8]>),
+    Literal,
+    /// All but the `*` at the end.
+    Prefix,
+    /// All but the `*` at the beginning.
+    Suffix,
+    Glob,
+}
+
+/// One alternative.
+#[derive(Debug, Clone, Copy)]
+struct One<'p> {
+    text: &'p [u8],
+    kind: Kind,
 }
 
 impl Pattern {
@@ -58,18 +78,31 @@ impl Pattern {
     pub fn new(text: &[u8], case: Case) -> Self {
         // One glob among the alternatives makes all of them globs.
         let glob = has_glob(text);
-        let any_of = text.split(|&b| b == b'|').map(|one| One::new(one, glob)).collect();
+        let any_of = match text.contains(&b'|') {
+            false => AnyOf::Whole(Kind::of(text, glob)),
+            true => AnyOf::Split(text.split(|&b| b == b'|').map(|one| Kind::of(one, glob)).collect()),
+        };
         Self { text: text.into(), case, any_of }
     }
 
     /// Compiles one glob in which `|` is an ordinary byte.
     pub fn single(text: &[u8], case: Case) -> Self {
-        Self { text: text.into(), case, any_of: [One::new(text, true)].into() }
+        Self { text: text.into(), case, any_of: AnyOf::Whole(Kind::of(text, true)) }
+    }
+
+    /// The alternatives.
+    fn any_of(&self) -> impl Iterator<Item = One<'_>> {
+        let (whole, split): (_, &[Kind]) = match &self.any_of {
+            AnyOf::Whole(kind) => (Some(One { text: &self.text, kind: *kind }), &[]),
+            AnyOf::Split(kinds) => (None, kinds),
+        };
+        let parts = self.text.split(|&b| b == b'|').zip(split);
+        whole.into_iter().chain(parts.map(|(text, kind)| One { text, kind: *kind }))
     }
 
     /// True when one alternative matches the whole of `value`.
     pub fn matches(&self, value: &[u8]) -> bool {
-        self.any_of.iter().any(|one| one.matches(value, self.case))
+        self.any_of().any(|one| one.matches(value, self.case))
     }
 
     /// The pattern as it was written.
@@ -82,12 +115,17 @@ impl Pattern {
         self.case
     }
 
+    /// The one value that it stands for, if it is plain and without alternatives.
+    pub fn literal(&self) -> Option<&BStr> {
+        let one = self.any_of == AnyOf::Whole(Kind::Literal) && self.case == Case::Sensitive;
+        one.then(|| self.text.as_bstr())
+    }
+
     /// The alternatives as plain values if none of them has a glob character; what an index can hash.
     pub fn literals(&self) -> Option<Vec<&BStr>> {
-        self.any_of
-            .iter()
-            .map(|one| match one {
-                One::Literal(text) if self.case == Case::Sensitive => Some(text.as_bstr()),
+        self.any_of()
+            .map(|one| match one.kind {
+                Kind::Literal if self.case == Case::Sensitive => Some(one.text.as_bstr()),
                 _ => None,
             })
             .collect()
@@ -97,13 +135,13 @@ impl Pattern {
     /// match. What an index can hash.
     pub fn heads(&self) -> Option<Vec<&BStr>> {
         let sensitive = self.case == Case::Sensitive;
-        sensitive.then(|| self.any_of.iter().map(|one| one.head().as_bstr()).collect())
+        sensitive.then(|| self.any_of().map(|one| one.head().as_bstr()).collect())
     }
 }
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pattern({:?}, {:?})", self.text, self.case)
+        write!(f, "Pattern({:?}, {:?})", self.text.as_bstr(), self.case)
     }
 }
 
@@ -116,43 +154,55 @@ fn is_special(text: &[u8]) -> bool {
     has_glob(text) || text.contains(&b'\\')
 }
 
-impl One {
-    fn new(text: &[u8], glob: bool) -> Self {
+impl Kind {
+    fn of(text: &[u8], glob: bool) -> Self {
         match text {
-            b"*" => One::Any,
-            _ if !glob || !is_special(text) => One::Literal(text.into()),
-            [front @ .., b'*'] if !is_special(front) => One::Prefix(front.into()),
-            [b'*', back @ ..] if !is_special(back) => One::Suffix(back.into()),
-            _ => One::Glob(text.into()),
+            b"*" => Kind::Any,
+            _ if !glob || !is_special(text) => Kind::Literal,
+            [front @ .., b'*'] if !is_special(front) => Kind::Prefix,
+            [b'*', back @ ..] if !is_special(back) => Kind::Suffix,
+            _ => Kind::Glob,
+        }
+    }
+}
+
+impl<'p> One<'p> {
+    /// The text without the `*` that its kind stands for.
+    fn plain(self) -> &'p [u8] {
+        match (self.kind, self.text) {
+            (Kind::Prefix, [front @ .., _]) => front,
+            (Kind::Suffix, [_, back @ ..]) => back,
+            (_, text) => text,
         }
     }
 
-    fn head(&self) -> &[u8] {
-        match self {
-            One::Literal(text) | One::Prefix(text) => text,
-            One::Glob(text) => {
-                let end = text.find_byteset(b"*?[\\").unwrap_or(text.len());
-                text.get(..end).unwrap_or_default()
+    fn head(self) -> &'p [u8] {
+        match self.kind {
+            Kind::Literal | Kind::Prefix => self.plain(),
+            Kind::Glob => {
+                let end = self.text.find_byteset(b"*?[\\").unwrap_or(self.text.len());
+                self.text.get(..end).unwrap_or_default()
             }
-            One::Any | One::Suffix(_) => b"",
+            Kind::Any | Kind::Suffix => b"",
         }
     }
 
-    fn matches(&self, value: &[u8], case: Case) -> bool {
+    fn matches(self, value: &[u8], case: Case) -> bool {
+        let text = self.plain();
         let same = |a: &[u8], b: &[u8]| match case {
             Case::Sensitive => a == b,
             Case::Fold => a.eq_ignore_ascii_case(b),
         };
-        match self {
-            One::Any => true,
-            One::Literal(text) => same(text, value),
-            One::Prefix(text) => value.get(..text.len()).is_some_and(|front| same(text, front)),
-            One::Suffix(text) => value
+        match self.kind {
+            Kind::Any => true,
+            Kind::Literal => same(text, value),
+            Kind::Prefix => value.get(..text.len()).is_some_and(|front| same(text, front)),
+            Kind::Suffix => value
                 .len()
                 .checked_sub(text.len())
                 .and_then(|at| value.get(at..))
                 .is_some_and(|back| same(text, back)),
-            One::Glob(text) => fnmatch(text, value, case),
+            Kind::Glob => fnmatch(text, value, case),
         }
     }
 }

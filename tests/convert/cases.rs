@@ -178,14 +178,14 @@ pub(crate) const TO_UDEV: &[(&str, &str)] = &[
     ),
     (
         "[[rule]]\nmatch = { kernel = \"a\" }\nstart = \"a.service\"\naccess = \"active-user\"\nrun = [[\"/bin/x\", \"a b\"]]\nproperty.A = { append = \"x\" }\n",
-        "KERNEL==\"a\", TAG+=\"uaccess\", ENV{A}+=\"x\", TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"a.service\", RUN+=\"/bin/x 'a b'\"\n",
+        "KERNEL==\"a\", TAG+=\"uaccess\", RUN{builtin}+=\"uaccess\", ENV{A}+=\"x\", TAG+=\"systemd\", ENV{SYSTEMD_WANTS}+=\"a.service\", RUN+=\"/bin/x 'a b'\"\n",
     ),
 ];
 
 /// True for udev's rules; the text, and what is not carried.
 pub(crate) const LOST: &[(bool, &str, &[&str])] = &[
     (true, "KERNEL==\"[\", TAG+=\"t\"\n", &["1: the pattern `[`: `[` without `]`"]),
-    (true, "KERNEL==\"a\", OPTIONS+=\"log_level=debug\"\n", &["1: `log_level`, which changes nothing"]),
+    (true, "KERNEL==\"a\", OPTIONS+=\"log_level=debug\"\n", &["1: `log_level`, which TOML has no word for"]),
     (true, "KERNEL==\"a\", BOGUS=\"x\"\n", &["1: there is no key `BOGUS`"]),
     (
         true,

@@ -138,8 +138,8 @@ fn without_a_question_what_the_device_gets_and_what_nearly_matched() {
 #[test]
 fn who_else_wants_the_link() {
     let machine = Machine::new(&[("50-lab.toml", RULES)]);
-    machine.write("root/run/nameplate/data/c188:9", "S:usb/ttyUSB0\nL:3\nV:1\n");
-    machine.write("root/run/nameplate/data/c188:0", "S:usb/ttyUSB0\nV:1\n");
+    machine.write("root/run/udev/data/c188:9", "S:usb/ttyUSB0\nL:3\nV:1\n");
+    machine.write("root/run/udev/data/c188:0", "S:usb/ttyUSB0\nV:1\n");
     let ended = machine.run(&["explain", GPS, "--link", "usb/ttyUSB0"]);
     ended.shows(0, &["claimed by c188:9 too (priority 3)"]);
     assert!(!ended.out.contains("claimed by c188:0"), "{}", ended.out);

@@ -10,10 +10,7 @@ use crate::machine::{GPS, HOST, Machine};
 fn info_of_a_device() {
     let machine = Machine::new(&[]);
     machine.write("root/dev/ttyUSB0", "");
-    machine.write(
-        "root/run/nameplate/data/c188:0",
-        "S:gps\nS:other\nL:5\nE:ID_BUS=usb\nG:old\nG:np\nQ:np\nV:1\n",
-    );
+    machine.write("root/run/udev/data/c188:0", "S:gps\nS:other\nL:5\nE:ID_BUS=usb\nG:old\nG:np\nQ:np\nV:1\n");
     symlink("ttyUSB0", machine.path("root/dev/gps")).unwrap();
     let info = machine.run(&["info", "--json", "/dev/gps"]).json();
     let expected = json!({
@@ -115,7 +112,7 @@ fn anybody_may_look_and_nothing_changes() {
         "[[test]]\ndevice = \"../../../../recordings/usb.umockdev\"\npath = \"{GPS}\"\nlinks = [\"n/0\"]\n"
     );
     let machine = Machine::new(&[("50-a.toml", &format!("{rule}{test}"))]);
-    machine.write("root/run/nameplate/data/c188:0", "S:gps\nV:1\n");
+    machine.write("root/run/udev/data/c188:0", "S:gps\nV:1\n");
     let root = nix::unistd::geteuid().is_root();
     let run = |arguments: &[&str]| if root { machine.as_nobody(arguments) } else { machine.run(arguments) };
     run(&["info", GPS]).shows(0, &["link       gps"]);

@@ -199,6 +199,6 @@ fn the_old_record_gives_what_a_removal_needs() {
     let run =
         |machine: &Machine| machine.run(&["test", "--json", "--action", "remove", GPS]).json()["run"].clone();
     assert_eq!(run(&machine), json!([]));
-    machine.write("root/run/nameplate/data/c188:0", "E:NP_OLD=yes\nV:1\n");
+    machine.write("root/run/udev/data/c188:0", "E:NP_OLD=yes\nV:1\n");
     assert_eq!(run(&machine)[0]["program"], json!(["/bin/bye"]));
 }

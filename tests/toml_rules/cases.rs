@@ -33,6 +33,22 @@ pub(crate) const CASES: &[Case] = &[
         "",
         &["subsystem is tty; kernel is k; parent[driver is d]; parent[tag is t]; link a"],
     ),
+    (
+        "[file]\ngives_way_to = ['60-a.rules', '60-b.toml']\n[[rule]]\nmatch.kernel = 'k'\nlink = 'a'\n",
+        "",
+        &["kernel is k; link a"],
+    ),
+    (
+        "[file]\ngives_way_to = ['60-a.rules', '60-b']\n[[rule]]\nlink = 'a'\n",
+        "file-conditions@1:2 bad-file-name@2:31",
+        &[],
+    ),
+    (
+        "[file]\ngives_way_to = 'x/a.rules'\n[[rule]]\nlink = 'a'\n",
+        "file-conditions@1:2 bad-file-name@2:16",
+        &[],
+    ),
+    ("[file]\ngives_way_to = 1\n[[rule]]\nlink = 'a'\n", "file-conditions@1:2 wrong-type@2:16", &[]),
     ("[file]\nmatch.subsytem = 'tty'\n[[rule]]\nlink = 'a'\n", "file-conditions@1:2 unknown-key@2:7", &[]),
     ("[file]\nmtch.subsystem = 'tty'\n[[rule]]\nlink = 'a'\n", "file-conditions@1:2 unknown-key@2:1", &[]),
     (

@@ -189,3 +189,21 @@ fn a_directory_that_cannot_be_read_leaves_its_files_in_force() {
     assert_eq!(shown(&second.loaded), ["10-a.toml: a", "20-b.toml: b"]);
     assert_eq!(diagnostics(&second.loaded.diagnostics), "unreadable@1:1");
 }
+
+#[test]
+fn a_file_gives_way_to_another_that_is_there_or_masked() {
+    let dirs = Dirs::new();
+    let text = "[file]\ngives_way_to = ['60-a.rules', '60-b.rules']\n".to_owned() + &link("own");
+    dirs.put("etc/60-own.toml", text.clone() + "[[test]]\ndevice = 'x'\npath = '/devices/x'\nlinks = []\n");
+    assert_eq!(shown(&dirs.load()), ["60-own.toml: own"]);
+    for other in ["KERNEL==\"k\", SYMLINK+=\"other\"\n", ""] {
+        let path = dirs.put("lib/60-b.rules", other);
+        let loaded = dirs.load();
+        let own = loaded.files.iter().find(|file| file.source.path.ends_with("60-own.toml")).unwrap();
+        assert_eq!(own.rules, [], "{other:?}");
+        assert!(loaded.tests.is_empty());
+        fs::remove_file(path).unwrap();
+        let again = merge(&loaded, dirs.load());
+        assert_eq!(shown(&again.loaded), ["60-own.toml: own"], "{other:?}: in force when the other is gone");
+    }
+}

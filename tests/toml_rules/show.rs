@@ -73,9 +73,9 @@ fn condition(condition: &Condition) -> String {
         Test::Is(pattern) => format!("{subject} is {}", pattern.text()),
         Test::IsNot(pattern) => format!("{subject} is not {}", pattern.text()),
         Test::Exists(yes) => format!("{subject} {}", if *yes { "exists" } else { "is absent" }),
-        Test::Range { min, max } => {
-            let bound = |bound: &Option<i128>| bound.map(|n| n.to_string()).unwrap_or_default();
-            format!("{subject} in {}..{}", bound(min), bound(max))
+        Test::Range(bounds) => {
+            let bound = |bound: Option<i128>| bound.map(|n| n.to_string()).unwrap_or_default();
+            format!("{subject} in {}..{}", bound(bounds.min), bound(bounds.max))
         }
         Test::Mode(bits) => format!("{subject} mode {bits:o}"),
         Test::NoMode(bits) => format!("{subject} no mode {bits:o}"),

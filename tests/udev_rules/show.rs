@@ -9,11 +9,13 @@ use nameplate::rules::ir::{Rule, StepKind};
 use nameplate::rules::toml::{AccountFiles, Known};
 use nameplate::rules::udev::{self, Parsed};
 
+/// The accounts that the tests know.
+pub(crate) static ACCOUNTS: LazyLock<AccountFiles> = LazyLock::new(|| {
+    AccountFiles::parse("root:x:0:0::\nann:x:1000:1000::\n", "root:x:0:\ntty:x:5:\ndisk:x:6:\n")
+});
+
 /// The accounts and builtins that the tests know.
 pub(crate) fn known() -> Known<'static> {
-    static ACCOUNTS: LazyLock<AccountFiles> = LazyLock::new(|| {
-        AccountFiles::parse("root:x:0:0::\nann:x:1000:1000::\n", "root:x:0:\ntty:x:5:\ndisk:x:6:\n")
-    });
     Known { accounts: &*ACCOUNTS, builtins: &["path_id", "usb_id"] }
 }
 

@@ -8,6 +8,7 @@ pub mod builtins;
 pub mod config;
 pub mod control_frame;
 pub mod glob;
+pub mod hwdb;
 pub mod monitor;
 pub mod names;
 pub mod record;
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("config", config::check),
     ("control_frame", control_frame::check),
     ("glob", glob::check),
+    ("hwdb", hwdb::check),
     ("monitor", monitor::check),
     ("names", names::check),
     ("record", record::check),

@@ -80,7 +80,8 @@ fn step(step: &Step, source: &SourceFile) {
 
 fn condition(condition: &Condition) {
     match &condition.subject {
-        Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => template(name),
+        Subject::Attribute(name) | Subject::File(name) => template(name),
+        Subject::Sysctl(name) => template(name),
         Subject::Program(program) => command(program),
         Subject::Import(Import::Program(program)) => command(program),
         Subject::Import(Import::Builtin(builtin)) => command(&builtin.arguments),
@@ -91,7 +92,9 @@ fn condition(condition: &Condition) {
     }
     match &condition.test {
         Test::Is(text) | Test::IsNot(text) => pattern(text),
-        Test::Range { min: Some(min), max: Some(max) } => assert!(min <= max, "{min} to {max}"),
+        Test::Range(bounds) => {
+            assert!(bounds.min.zip(bounds.max).is_none_or(|(min, max)| min <= max), "{bounds:?}")
+        }
         _ => {}
     }
 }
@@ -109,7 +112,11 @@ fn effect(effect: &Effect) {
         | Effect::Start(text)
         | Effect::SecurityLabel { label: text, .. } => template(text),
         Effect::Mode(Mode::Bits(bits)) => assert!(*bits <= 0o7777, "{bits:o}"),
-        Effect::WriteAttribute { name, value } | Effect::WriteSysctl { name, value } => {
+        Effect::WriteAttribute { name, value } => {
+            template(name);
+            template(value);
+        }
+        Effect::WriteSysctl { name, value } => {
             template(name);
             template(value);
         }
@@ -130,7 +137,8 @@ fn command(command: &Command) {
 /// A template is what its text means to one of the languages, or stands for itself.
 fn template(template: &Template) {
     let text = template.text();
-    let again = [Template::parse(text).0, Template::parse_udev(text).0, Template::literal(text)];
+    let again = [Template::parse(text).0, Template::parse_udev(text).0, Template::literal(text)]
+        .map(|again| again.within(template.limit()));
     assert!(again.contains(template), "{template:?} is not what its text says: {:?}", template.parts());
 }
 

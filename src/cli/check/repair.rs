@@ -21,7 +21,7 @@ use crate::sys::fs::{Durability, open_dir, write_whole};
 /// Repairs files; what was repaired, in order.
 pub(super) fn files(files: &[Arc<RuleFile>], known: &Known<'_>) -> Result<Vec<Diagnostic>, Failure> {
     let mut out = Vec::new();
-    for file in files.iter().filter(|file| file.source.path.extension().is_some_and(|e| e == "rules")) {
+    for file in files {
         let path = &file.source.path;
         let failed = |source| Failure::File { path: path.clone(), source };
         // A file that could not be read has been reported, and has nothing to repair.

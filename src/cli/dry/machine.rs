@@ -29,7 +29,7 @@ impl Machine {
         match recording {
             Some(file) => Self::recorded(file),
             None => {
-                let dir = context.run_dir().join("data");
+                let dir = context.record_dir();
                 // Opening would make it, and a look must not.
                 let records = dir.is_dir().then(|| RecordDir::open(&dir).ok()).flatten();
                 Ok(Self { tree: Tree::new(Source::Live(context.roots.sys.clone())), records })

@@ -23,7 +23,7 @@ fn own(devpath: &str) -> Job {
 
 /// A queue with `workers` of whom nobody has begun.
 fn work(limit: usize, workers: usize) -> Arc<Work> {
-    let work = Arc::new(Work::new(limit));
+    let work = Arc::new(Work::new(limit, None));
     assert_eq!(work.staff(workers, LONG, 0), workers);
     work
 }

@@ -69,7 +69,20 @@ pub(in crate::rules) enum Node {
 }
 
 /// The values that a rule asks of a key.
-type Values<'r> = Vec<&'r BStr>;
+#[derive(Debug, PartialEq, Eq)]
+enum Values<'r> {
+    One(&'r BStr),
+    AnyOf(Vec<&'r BStr>),
+}
+
+impl<'r> Values<'r> {
+    fn as_slice(&self) -> &[&'r BStr] {
+        match self {
+            Values::One(value) => std::slice::from_ref(value),
+            Values::AnyOf(values) => values,
+        }
+    }
+}
 
 /// A condition while the forms are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,7 +209,12 @@ impl<'r> Line<'r> {
             // The walk up is left to the rules that get there.
             line.shape.up.clear();
         }
-        let combinations = line.own.iter().chain(&line.up).map(Vec::len).try_fold(1, usize::checked_mul);
+        let combinations = line
+            .own
+            .iter()
+            .chain(&line.up)
+            .map(|values| values.as_slice().len())
+            .try_fold(1, usize::checked_mul);
         let few = combinations.is_some_and(|all| all <= COMBINATIONS_MAX);
         (few && !(line.own.is_empty() && line.up.is_empty())).then_some(line)
     }
@@ -229,7 +247,11 @@ fn plain(condition: &Condition, on_the_way_up: bool) -> Option<Values<'_>> {
         Subject::Kernel | Subject::Subsystem => on_the_way_up,
         _ => false,
     };
-    if is_key { pattern.literals() } else { None }
+    let values = || match pattern.literal() {
+        Some(value) => Some(Values::One(value)),
+        None => pattern.literals().map(Values::AnyOf),
+    };
+    if is_key { values() } else { None }
 }
 
 impl Node {
@@ -241,7 +263,7 @@ impl Node {
                 let mut keys: HashMap<&BStr, Vec<Asked<'_>>> = HashMap::new();
                 for line in lines {
                     let Some((values, rest)) = line.own.split_first() else { continue };
-                    for value in values {
+                    for value in values.as_slice() {
                         let below = keys.entry(value).or_default();
                         // Two alternatives may be the same.
                         if below.last().is_none_or(|last| last.rule != line.rule) {

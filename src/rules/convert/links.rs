@@ -110,7 +110,7 @@ fn is_set(key: &BString, steps: &[Step]) -> bool {
             Test::Is(pattern) => !pattern.matches(b""),
             Test::IsNot(pattern) => pattern.matches(b""),
             Test::Exists(yes) => *yes,
-            Test::Range { .. } => true,
+            Test::Range(_) => true,
             Test::Mode(_) | Test::NoMode(_) => false,
         },
         _ => false,

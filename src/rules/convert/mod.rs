@@ -130,6 +130,10 @@ pub fn to_udev(source: &Arc<SourceFile>, builtins: &[&str]) -> Converted {
             }
         }
     }
+    for (place, name) in &parsed.gives_way_to {
+        let what = format!("a file that gives way to {name} (gives_way_to)");
+        out.lost(&[Unsayable { what, place: place.clone() }], None);
+    }
     if let Some(first) = parsed.tests.first() {
         let what = format!("{} of the rules: udev has none ([[test]])", count(parsed.tests.len(), "test"));
         out.lost(&[Unsayable { what, place: first.place.clone() }], None);

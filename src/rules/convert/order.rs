@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use bstr::BString;
 
 use crate::diag::Place;
-use crate::rules::ir::{
-    Builtin, Command, Effect, Import, Mode, Principal, Step, StepKind, StringEscape, Subject,
-};
+use crate::rules::ir::{Command, Effect, Import, Mode, Principal, Step, StepKind, StringEscape, Subject};
 use crate::rules::template::{Part, Template, Var};
 use crate::rules::udev::Unsayable;
 
@@ -38,7 +36,7 @@ pub(super) fn toml_turn(step: &StepKind) -> u8 {
             Effect::WriteAttribute { .. } | Effect::WriteSysctl { .. } => 21,
             Effect::Access(_) => 22,
             Effect::Watch(_) => 23,
-            Effect::DbPersist | Effect::LogLevel(_) => 24,
+            Effect::DbPersist | Effect::LogLevel(_) | Effect::Dump(_) => 24,
             Effect::StaticNode { .. } => 25,
             Effect::RunBuiltin { .. } => 26,
             Effect::Run { .. } => 27,
@@ -112,7 +110,8 @@ fn writes(step: &StepKind) -> BTreeSet<Thing> {
             Effect::Property { key, .. } => drop(out.insert(Thing::Property(key.clone()))),
             Effect::Name(_) => drop(out.insert(Thing::Name)),
             Effect::Link { .. } => drop(out.insert(Thing::Links)),
-            Effect::Tag { .. } | Effect::Access(_) => drop(out.insert(Thing::Tags)),
+            Effect::Tag { .. } => drop(out.insert(Thing::Tags)),
+            Effect::Access(_) => out.extend([Thing::Tags, Thing::Runs]),
             Effect::Start(_) => {
                 out.extend([Thing::Tags, Thing::Property("SYSTEMD_WANTS".into())]);
             }
@@ -171,10 +170,11 @@ fn templates(step: &StepKind) -> Vec<&Template> {
 
 fn of_subject(subject: &Subject) -> Vec<&Template> {
     match subject {
-        Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => vec![name],
+        Subject::Attribute(name) | Subject::File(name) => vec![name],
+        Subject::Sysctl(name) => vec![name],
         Subject::Program(command) => of_command(command),
         Subject::Import(Import::Program(command)) => of_command(command),
-        Subject::Import(Import::Builtin(Builtin { arguments, .. })) => of_command(arguments),
+        Subject::Import(Import::Builtin(builtin)) => of_command(&builtin.arguments),
         Subject::Import(
             Import::File(name) | Import::Db(name) | Import::CommandLine(name) | Import::ParentNamed(name),
         ) => vec![name],
@@ -201,7 +201,8 @@ fn of_effect(effect: &Effect) -> Vec<&Template> {
         | Effect::Index { by: one, .. }
         | Effect::Start(one)
         | Effect::SecurityLabel { label: one, .. } => vec![one],
-        Effect::WriteAttribute { name, value } | Effect::WriteSysctl { name, value } => vec![name, value],
+        Effect::WriteAttribute { name, value } => vec![name, value],
+        Effect::WriteSysctl { name, value } => vec![name, value],
         Effect::Run { command, .. } => of_command(command),
         Effect::RunBuiltin { builtin, .. } => of_command(&builtin.arguments),
         _ => Vec::new(),
@@ -227,7 +228,8 @@ fn map_subject<E>(
     change: &mut impl FnMut(&mut Template) -> Result<(), E>,
 ) -> Result<(), E> {
     match subject {
-        Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => change(name),
+        Subject::Attribute(name) | Subject::File(name) => change(name),
+        Subject::Sysctl(name) => name.change(change),
         Subject::Program(command) | Subject::Import(Import::Program(command)) => map_command(command, change),
         Subject::Import(Import::Builtin(builtin)) => map_command(&mut builtin.arguments, change),
         Subject::Import(
@@ -243,7 +245,7 @@ fn map_command<E>(
 ) -> Result<(), E> {
     match command {
         Command::Argv(words) => words.iter_mut().try_for_each(change),
-        Command::Line(line) => change(line),
+        Command::Line(line) => line.change(change),
     }
 }
 
@@ -262,8 +264,12 @@ fn map_effect<E>(
         | Effect::Index { by: one, .. }
         | Effect::Start(one)
         | Effect::SecurityLabel { label: one, .. } => change(one),
-        Effect::WriteAttribute { name, value } | Effect::WriteSysctl { name, value } => {
+        Effect::WriteAttribute { name, value } => {
             change(name)?;
+            change(value)
+        }
+        Effect::WriteSysctl { name, value } => {
+            name.change(&mut *change)?;
             change(value)
         }
         Effect::Run { command, .. } => map_command(command, change),

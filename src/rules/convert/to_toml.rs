@@ -9,8 +9,8 @@ use bstr::{BString, ByteSlice};
 use super::order::{acts, map_templates, reorder, toml_turn};
 use super::{links, push_text, var_text};
 use crate::diag::{Place, Severity, SourceFile};
-use crate::rules::eval::split_command;
 use crate::rules::ir::{Command, Condition, Effect, Import, ListOp, Rule, Step, StepKind, Subject, Test};
+use crate::rules::prepared::split_command;
 use crate::rules::template::{Part, Template};
 use crate::rules::toml::{self, Known};
 use crate::rules::udev::Unsayable;
@@ -98,7 +98,8 @@ fn adapt_step(step: &Step, steps: &[Step], whole: &mut bool) -> Result<StepKind,
             }
             Effect::Run { command, .. } => vector(command),
             Effect::RunBuiltin { builtin, .. } => builtin_words(&mut builtin.arguments),
-            Effect::LogLevel(_) => return Err("`log_level`, which changes nothing".into()),
+            Effect::LogLevel(_) => return Err("`log_level`, which TOML has no word for".into()),
+            Effect::Dump(_) => return Err("`dump`, which TOML has no word for".into()),
             _ => {}
         },
     }

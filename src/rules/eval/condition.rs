@@ -14,6 +14,7 @@ use crate::ids::sysname;
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::{Condition, Import, Subject, Test};
+use crate::rules::prepared::sysctl_path;
 use crate::rules::template::Template;
 use crate::rules::trace::{Spot, Value};
 use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
@@ -108,7 +109,7 @@ impl<H: Host> Evaluation<'_, H> {
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;
                 let found = self.host.builtin(&builtin.name, &arguments, &self.out.properties);
-                found.map_err(|error| error.to_string())?
+                self.without_empty(found.map_err(|error| error.to_string())?)
             }
             Import::File(path) => {
                 let path = self.expand(path)?;
@@ -153,6 +154,17 @@ impl<H: Host> Evaluation<'_, H> {
         Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
     }
 
+    /// What a builtin gives without a value is taken away; the rest is left.
+    fn without_empty(&mut self, found: Properties) -> Properties {
+        for (key, _) in
+            found.iter().filter(|(key, value)| value.is_empty() && !NOT_IMPORTED.contains(&key.as_bytes()))
+        {
+            self.out.properties.remove(key);
+            self.out.set.remove(key);
+        }
+        found.iter().filter(|(_, value)| !value.is_empty()).collect()
+    }
+
     fn take(&mut self, place: &Place, found: &Properties) {
         for (key, value) in found.iter().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
             self.set_property(place, key, value);
@@ -188,9 +200,13 @@ impl<H: Host> Evaluation<'_, H> {
             ),
             Subject::Attribute(name) => self.with(name, |name| maybe(self.attribute_of(on, name))),
             Subject::Property(key) => self.property(on, key),
-            Subject::Sysctl(name) => self.with(name, |name| {
-                maybe(self.host.sysctl(&sysctl_path(name)).map(|value| value.trim_end().into()))
-            }),
+            Subject::Sysctl(name) => {
+                let read = |path: &[u8]| maybe(self.host.sysctl(path).map(|value| value.trim_end().into()));
+                match name.ready() {
+                    Some(path) => read(&path.0),
+                    None => self.with(name, |name| read(&sysctl_path(name))),
+                }
+            }
             Subject::Const(key) => maybe(self.host.constant(*key)),
             Subject::File(path) => {
                 self.with(path, |path| self.file_mode(on, path).map_or(Value::Absent, Value::Mode))
@@ -284,23 +300,6 @@ pub(super) fn lasting(properties: &Properties) -> Properties {
     properties.iter().filter(|(key, _)| !key.starts_with(b".")).collect()
 }
 
-/// `net.ipv4.ip_forward` as the path below `/proc/sys`. As in sysctl(8), what comes first is the separator: if that is
-/// `.`, then `/` stands for a dot in a name.
-pub(super) fn sysctl_path(name: &[u8]) -> BString {
-    match name.find_byteset(b"./").and_then(|at| name.get(at)) {
-        Some(b'.') => name
-            .iter()
-            .map(|byte| match byte {
-                b'.' => b'/',
-                b'/' => b'.',
-                other => *other,
-            })
-            .collect::<Vec<u8>>()
-            .into(),
-        _ => name.into(),
-    }
-}
-
 /// Splits `[subsystem/kernel]name`.
 pub(super) fn split_device(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (inner, name) = text.strip_prefix(b"[")?.split_once_str(b"]")?;
@@ -328,10 +327,10 @@ pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool 
             };
             there == *wanted
         }
-        Test::Range { min, max } => match value {
-            Value::One(text) => {
-                number(text).is_some_and(|n| min.is_none_or(|min| min <= n) && max.is_none_or(|max| n <= max))
-            }
+        Test::Range(bounds) => match value {
+            Value::One(text) => number(text).is_some_and(|n| {
+                bounds.min.is_none_or(|min| min <= n) && bounds.max.is_none_or(|max| n <= max)
+            }),
             _ => false,
         },
         Test::Mode(mask) => matches!(value, Value::Mode(mode) if mode & mask != 0),
@@ -406,7 +405,7 @@ mod tests {
         let many = |t: &[&'static str]| Value::Many(t.iter().map(|t| Cow::Borrowed(BStr::new(*t))).collect());
         let is = |t: &str| Test::Is(pattern(t));
         let not = |t: &str| Test::IsNot(pattern(t));
-        let range = |min, max| Test::Range { min, max };
+        let range = |min, max| Test::Range(Box::new(crate::rules::ir::Bounds { min, max }));
         let cases = vec![
             (Subject::Kernel, is("sd*"), text("sda"), true),
             (Subject::Kernel, not("sd*"), text("sda"), false),
@@ -451,19 +450,11 @@ mod tests {
     }
 
     #[test]
-    fn names_of_other_devices_and_sysctls() {
+    fn names_of_other_devices() {
         assert_eq!(split_device(b"[net/lo]mtu"), Some((&b"net"[..], &b"lo"[..], &b"mtu"[..])));
         assert_eq!(split_device(b"[dmi/id]/sys_vendor"), Some((&b"dmi"[..], &b"id"[..], &b"sys_vendor"[..])));
         for plain in ["mtu", "[net]x", "a[b/c]d"] {
             assert_eq!(split_device(plain.as_bytes()), None, "{plain}");
-        }
-        for (given, expected) in [
-            ("kernel.hostname", "kernel/hostname"),
-            ("kernel/hostname", "kernel/hostname"),
-            ("net.ipv4.conf.eth0/1.forwarding", "net/ipv4/conf/eth0.1/forwarding"),
-            ("net/ipv4/conf/eth0.1/forwarding", "net/ipv4/conf/eth0.1/forwarding"),
-        ] {
-            assert_eq!(sysctl_path(given.as_bytes()), expected, "{given}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::Evaluation;
-use super::condition::{split_device, sysctl_path};
+use super::condition::split_device;
 use super::expand::{ExpandError, WhiteSpace};
 use super::outcome::{Account, Given, Job, Target, Write};
 use crate::diag::{Diagnostic, Place};
@@ -15,6 +15,7 @@ use crate::ids::{Action, IdError, LinkName, Tag};
 use crate::properties::PropertyError;
 use crate::rules::host::{Host, HostError};
 use crate::rules::ir::{Access, Builtin, Command, Effect, ListOp, Mode, Principal, StringEscape};
+use crate::rules::prepared::{Prepared, SysctlPath, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::Applied;
 use crate::text::{SafeExtra, replace_unsafe};
@@ -25,6 +26,8 @@ const IFNAME_MAX: usize = 15;
 const TAG_SYSTEMD: &[u8] = b"systemd";
 /// The tag by which the session's user gets access.
 const TAG_UACCESS: &[u8] = b"uaccess";
+/// The builtin that gives it.
+const BUILTIN_UACCESS: &str = "uaccess";
 /// The property in which systemd reads which units to start.
 const SYSTEMD_WANTS: &[u8] = b"SYSTEMD_WANTS";
 
@@ -209,7 +212,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
             Effect::Run { op, command } => self.run_program(place, *op, command),
             Effect::RunBuiltin { op, builtin } => self.run_builtin(place, *op, builtin),
             Effect::Index { pool, by } => self.take_index(pool, by),
-            Effect::Access(Access::ActiveUser) => self.tag(place, ListOp::Add, TAG_UACCESS.into()),
+            Effect::Access(Access::ActiveUser) => self.give_access(place),
             Effect::Watch(value) => {
                 self.out.watch = Some(Given { value: *value, from: from() });
                 Ok(())
@@ -218,7 +221,16 @@ impl<'e, H: Host> Evaluation<'e, H> {
                 self.out.persist = Some(from());
                 Ok(())
             }
-            Effect::LogLevel(_) => Err(Refusal::NotHere("`explain` shows what a log would")),
+            Effect::LogLevel(level) => {
+                self.out.log_level = *level;
+                Ok(())
+            }
+            Effect::Dump(form) => {
+                if !self.out.dump.contains(form) {
+                    self.out.dump.push(*form);
+                }
+                Ok(())
+            }
             Effect::StringEscape(escape) => {
                 self.escape = Some(*escape);
                 Ok(())
@@ -424,8 +436,17 @@ impl<'e, H: Host> Evaluation<'e, H> {
         self.written(place, target, value, name, done)
     }
 
-    fn write_sysctl(&mut self, place: &Place, name: &Template, value: &Template) -> Result<(), Refusal> {
-        let (name, value) = (sysctl_path(&self.expand(name)?), self.expand(value)?);
+    fn write_sysctl(
+        &mut self,
+        place: &Place,
+        name: &Prepared<SysctlPath>,
+        value: &Template,
+    ) -> Result<(), Refusal> {
+        let name = match name.ready() {
+            Some(path) => path.0.clone(),
+            None => sysctl_path(&self.expand(name)?),
+        };
+        let value = self.expand(value)?;
         let done = self.host.write_sysctl(&name, &value);
         self.written(place, Target::Sysctl(name.clone()), value, name, done)
     }
@@ -457,6 +478,15 @@ impl<'e, H: Host> Evaluation<'e, H> {
     fn run_builtin(&mut self, place: &Place, op: ListOp, builtin: &Builtin) -> Result<(), Refusal> {
         let arguments = self.argv(&builtin.arguments)?;
         self.run(place, op, Some(Job::Builtin { name: builtin.name.clone(), arguments }));
+        Ok(())
+    }
+
+    /// The tag is for logind, which gives the device to another user when another session comes to the front; the builtin
+    /// is for now, and needs no rule of udev's that looks at the tag.
+    fn give_access(&mut self, place: &Place) -> Result<(), Refusal> {
+        self.tag(place, ListOp::Add, TAG_UACCESS.into())?;
+        let job = Job::Builtin { name: BUILTIN_UACCESS.into(), arguments: Vec::new() };
+        self.run(place, ListOp::Add, Some(job));
         Ok(())
     }
 

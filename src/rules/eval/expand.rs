@@ -9,6 +9,7 @@ use crate::ids::sysnum;
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::Command;
+use crate::rules::prepared::split_command;
 use crate::rules::template::{Limit, Part, Template, Var, Words};
 use crate::rules::trace::Spot;
 use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe};
@@ -77,7 +78,10 @@ impl<H: Host> Evaluation<'_, H> {
     pub(super) fn argv(&self, command: &Command) -> Result<Vec<BString>, ExpandError> {
         match command {
             Command::Argv(arguments) => self.expand_all(arguments),
-            Command::Line(line) => Ok(split_command(&self.expand(line)?)),
+            Command::Line(line) => match line.ready() {
+                Some(words) => Ok(words.0.to_vec()),
+                None => Ok(split_command(&self.expand(line)?)),
+            },
         }
     }
 
@@ -182,28 +186,6 @@ fn pick_words(text: &[u8], words: Words) -> &[u8] {
     }
 }
 
-/// Splits a command line at white space; `'…'` and `"…"` hold words together, a backslash is an ordinary byte. A quote
-/// that is not closed reaches to the end.
-pub(in crate::rules) fn split_command(line: &[u8]) -> Vec<BString> {
-    let mut words = Vec::new();
-    let mut word: Option<BString> = None;
-    let mut quote: Option<u8> = None;
-    for &byte in line {
-        match quote {
-            Some(end) if byte == end => quote = None,
-            Some(_) => word.get_or_insert_default().push(byte),
-            None if matches!(byte, b'\'' | b'"') => {
-                word.get_or_insert_default();
-                quote = Some(byte);
-            }
-            None if byte.is_ascii_whitespace() => words.extend(word.take()),
-            None => word.get_or_insert_default().push(byte),
-        }
-    }
-    words.extend(word);
-    words
-}
-
 /// The `KEY=VALUE` lines of a text. Blank lines, comments, lines without `=`, empty values and such with one quote are
 /// left out; one pair of quotes around a value is removed. Values that no record can hold are left out too.
 pub(super) fn parse_lines(text: &[u8]) -> Properties {
@@ -229,25 +211,6 @@ pub(super) fn parse_lines(text: &[u8]) -> Properties {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn command_lines() {
-        let cases: &[(&str, &[&str])] = &[
-            ("a b", &["a", "b"]),
-            ("  a\t b  ", &["a", "b"]),
-            ("", &[]),
-            ("/bin/echo 'a b' c", &["/bin/echo", "a b", "c"]),
-            ("x\"y z\"w", &["xy zw"]),
-            ("a '' b", &["a", "", "b"]),
-            ("a\\ b", &["a\\", "b"]),
-            ("a 'b c", &["a", "b c"]),
-            ("a \"it's\"", &["a", "it's"]),
-        ];
-        for (line, expected) in cases {
-            let expected: Vec<BString> = expected.iter().map(|w| BString::from(*w)).collect();
-            assert_eq!(split_command(line.as_bytes()), expected, "{line}");
-        }
-    }
 
     #[test]
     fn words_of_a_result() {

@@ -19,7 +19,6 @@ use bstr::BString;
 
 pub(super) use self::condition::holds;
 pub use self::effect::CODES;
-pub(in crate::rules) use self::expand::split_command;
 pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
 use super::compile::Compiled;
 use super::host::Host;

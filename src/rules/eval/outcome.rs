@@ -10,6 +10,7 @@ use crate::device::Device;
 use crate::diag::{Diagnostic, Place};
 use crate::ids::{Action, DevNum, DevPath, IfIndex, LinkName, SeqNum, Tag};
 use crate::properties::Properties;
+use crate::rules::ir::Dump;
 
 /// What is known of an event before any rule.
 #[derive(Debug, Clone)]
@@ -143,6 +144,10 @@ pub struct Outcome {
     pub persist: Option<Place>,
     /// Security labels: module and label, in order.
     pub labels: Vec<(String, Given<BString>)>,
+    /// How much the rest of the event logs, as syslog counts (0 to 7); `None` is as configured.
+    pub log_level: Option<u8>,
+    /// The outcome is to be logged, in which forms.
+    pub dump: Vec<Dump>,
     /// What was wrong with values, in order.
     pub diagnostics: Vec<Diagnostic>,
 }

@@ -47,7 +47,7 @@ pub(crate) fn subject(word: &str) -> Subject {
         ("result", _) => Subject::Result,
         ("attr", name) => Subject::Attribute(template(name)),
         ("property", key) => Subject::Property(key.into()),
-        ("sysctl", name) => Subject::Sysctl(template(name)),
+        ("sysctl", name) => Subject::Sysctl(template(name).into()),
         ("file", path) => Subject::File(template(path)),
         ("const", "arch") => Subject::Const(ConstKey::Arch),
         other => panic!("no subject {other:?}"),
@@ -82,7 +82,7 @@ pub(crate) fn import(import: Import) -> StepKind {
 }
 
 pub(crate) fn program(line: &str, success: bool) -> StepKind {
-    let subject = Subject::Program(Command::Line(template(line)));
+    let subject = Subject::Program(Command::Line(template(line).into()));
     StepKind::When(Condition { subject, test: Test::Exists(success) })
 }
 

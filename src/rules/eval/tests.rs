@@ -13,7 +13,7 @@ use super::{Job, evaluate};
 use crate::ids::Action;
 use crate::rules::compile::Skip;
 use crate::rules::ir::{
-    Access, Builtin, Command, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
+    Access, Bounds, Builtin, Command, Effect, Import, ListOp, Mode, Principal, StepKind, StringEscape, Test,
 };
 use crate::rules::template::Limit;
 use crate::rules::trace::{Applied, Observer, On, Seen, StepTrace, Trace, Unobserved};
@@ -34,7 +34,7 @@ fn held(condition: StepKind) -> Vec<Vec<StepKind>> {
 
 #[test]
 fn every_condition() {
-    let range = |min, max| Test::Range { min, max };
+    let range = |min, max| Test::Range(Box::new(Bounds { min, max }));
     let yes = vec![
         is("kernel", "ttyUSB[0-9]"),
         is_not("kernel", "sd*"),
@@ -286,7 +286,11 @@ fn properties_and_tags() {
             "tag a@1; !bad-tag@1; !bad-tag@1",
         ),
         (TTY, vec![vec![tag(ListOp::Add, "a")], vec![tag(ListOp::Set, "b")]], "tag b@2"),
-        (TTY, vec![vec![act(Effect::Access(Access::ActiveUser))]], "tag uaccess@1"),
+        (
+            TTY,
+            vec![vec![act(Effect::Access(Access::ActiveUser))]],
+            "tag uaccess@1; run Builtin { name: \"uaccess\", arguments: [] }@1",
+        ),
         (
             TTY,
             vec![
@@ -313,8 +317,9 @@ fn properties_and_tags() {
 
 #[test]
 fn imports() {
-    let builtin =
-        |name: &str| Import::Builtin(Builtin { name: name.into(), arguments: Command::Argv(vec![]) });
+    let builtin = |name: &str| {
+        Import::Builtin(Box::new(Builtin { name: name.into(), arguments: Command::Argv(vec![]) }))
+    };
     let lines = crate::rules::ir::Command::Argv(vec![template("/bin/lines")]);
     let then = |what: Import| vec![vec![import(what), link("x")]];
     check(vec![
@@ -427,7 +432,7 @@ fn jobs() {
 #[test]
 fn writes() {
     let machine = Machine::new();
-    let sysctl = act(Effect::WriteSysctl { name: template("net.ipv4.x"), value: template("1") });
+    let sysctl = act(Effect::WriteSysctl { name: template("net.ipv4.x").into(), value: template("1") });
     let rules = compile(vec![
         vec![
             write_attr("power/control", "%k"),
@@ -526,7 +531,7 @@ fn the_table_of_codes_is_whole() {
         (TTY, act(Effect::Mode(Mode::Template(template("%k"))))),
         (TTY, act(Effect::Start(template("")))),
         (TTY, run(ListOp::Add, &[""])),
-        (TTY, act(Effect::WriteSysctl { name: template("x"), value: template("1") })),
+        (TTY, act(Effect::WriteSysctl { name: template("x").into(), value: template("1") })),
         (TTY, import(Import::File(template("/etc/secret")))),
     ];
     let seen: Vec<&str> = refused

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Edit, Finding, lint};
+use super::{Edit, Finding, lint, slips};
 use crate::diag::{Diagnostic, Severity, SourceFile};
 use crate::rules::ir::RuleFile;
-use crate::rules::toml::Known;
+use crate::rules::toml::{self, Known};
 use crate::rules::udev;
 
 /// A repair may uncover another (a token that is taken out leaves a comma); more rounds than this are none.
@@ -21,30 +21,49 @@ pub struct Fixed {
     pub done: Vec<Diagnostic>,
 }
 
-/// Carries out all certain repairs of a `.rules` file; `None` if there are none, or if the text after them would have
+/// Carries out all certain repairs of a rule file; `None` if there are none, or if the text after them would have
 /// mistakes that it does not have now (then a repair was not certain).
 pub fn fix(path: &Path, text: &str, known: &Known<'_>) -> Option<Fixed> {
     let mut out = Fixed { text: text.to_owned(), done: Vec::new() };
     for _ in 0..ROUNDS {
-        let (file, _) = read(path, &out.text, known);
         let mut done = Vec::new();
-        let edits = select(lint(&[file]), &mut done);
+        let edits = select(findings(path, &out.text, known), &mut done);
         if edits.is_empty() {
             break;
         }
         out.text = apply(&out.text, &edits);
         out.done.extend(done);
     }
-    let errors = |text: &str| read(path, text, known).1;
+    // A file that is no TOML any more has one error, and nothing of it counts.
+    let errors = |text: &str| {
+        let all = read(path, text, known).1;
+        let broken = is_toml(path) && all.iter().any(|one| one.code == toml::codes::SYNTAX);
+        (broken, all.iter().filter(|one| one.severity == Severity::Error).count())
+    };
     (!out.done.is_empty() && errors(&out.text) <= errors(text)).then_some(out)
 }
 
-/// The rules of a text, and how many errors it has.
-fn read(path: &Path, text: &str, known: &Known<'_>) -> (Arc<RuleFile>, usize) {
+/// What can be repaired in a text.
+fn findings(path: &Path, text: &str, known: &Known<'_>) -> Vec<Finding> {
+    let (file, diagnostics) = read(path, text, known);
+    if is_toml(path) { slips::findings(diagnostics) } else { lint(&[file]) }
+}
+
+/// The rules of a text, and what is wrong with it.
+fn read(path: &Path, text: &str, known: &Known<'_>) -> (Arc<RuleFile>, Vec<Diagnostic>) {
     let source = SourceFile::new(path, text.as_bytes());
-    let parsed = udev::parse(&source, text.as_bytes(), known);
-    let errors = parsed.diagnostics.iter().filter(|one| one.severity == Severity::Error).count();
-    (Arc::new(RuleFile { source, rules: parsed.rules }), errors)
+    let (rules, diagnostics) = if is_toml(path) {
+        let parsed = toml::parse(&source, known);
+        (parsed.rules, parsed.diagnostics)
+    } else {
+        let parsed = udev::parse(&source, text.as_bytes(), known);
+        (parsed.rules, parsed.diagnostics)
+    };
+    (Arc::new(RuleFile { source, rules }), diagnostics)
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
 }
 
 /// Edits that do not touch each other, in order; what overlaps waits for the next round.

@@ -16,6 +16,7 @@ mod parents;
 mod properties;
 mod run;
 mod shadow;
+mod slips;
 mod style;
 mod tokens;
 

@@ -9,7 +9,7 @@ use super::known::{self, listed};
 use super::{Finding, codes};
 use crate::diag::{Diagnostic, Place};
 use crate::ids::Action;
-use crate::rules::ir::{Builtin, Command, Condition, Effect, Import, StepKind, Subject, Test};
+use crate::rules::ir::{Command, Condition, Effect, Import, StepKind, Subject, Test};
 use crate::rules::template::{Part, Template, Var};
 use crate::text::Pattern;
 
@@ -70,7 +70,7 @@ fn needs_value(test: &Test) -> bool {
         Test::Is(pattern) => !pattern.matches(b""),
         Test::IsNot(pattern) => pattern.matches(b""),
         Test::Exists(wanted) => *wanted,
-        Test::Range { .. } => true,
+        Test::Range(_) => true,
         Test::Mode(_) | Test::NoMode(_) => false,
     }
 }
@@ -194,8 +194,8 @@ fn of_import(import: &Import) -> Source<'_> {
         table.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, list)| Source::List(list))
     };
     match import {
-        Import::Builtin(Builtin { name, .. }) => {
-            in_table(known::BUILTINS, name.as_bytes()).unwrap_or(Source::List(&[]))
+        Import::Builtin(builtin) => {
+            in_table(known::BUILTINS, builtin.name.as_bytes()).unwrap_or(Source::List(&[]))
         }
         Import::Program(command) => {
             let first = match command {
@@ -224,7 +224,8 @@ pub(super) fn uses(rule: &Reached<'_>, key: &BStr) -> bool {
         StepKind::When(Condition { subject, .. }) => match subject {
             Subject::Property(name) => name == key,
             Subject::Program(command) | Subject::Import(Import::Program(command)) => in_command(command),
-            Subject::Attribute(name) | Subject::Sysctl(name) | Subject::File(name) => in_template(name),
+            Subject::Attribute(name) | Subject::File(name) => in_template(name),
+            Subject::Sysctl(name) => in_template(name),
             Subject::Import(Import::Builtin(builtin)) => in_command(&builtin.arguments),
             Subject::Import(Import::File(name)) => in_template(name),
             _ => false,

@@ -75,6 +75,9 @@ impl Look<'_> {
             let len = gap.len() - gap.trim_start_matches([' ', '\t']).len();
             let before = span.start..span.start + len;
             out.push(self.note(codes::STYLE_SPACE, "white space before a comma", before, Some("")));
+        } else if gap.starts_with(",\\") {
+            let behind = span.start + 1..span.start + 1;
+            out.push(self.note(codes::STYLE_SPACE, "white space belongs behind a comma", behind, Some(" ")));
         } else if gap == "," {
             out.push(self.note(codes::STYLE_SPACE, "white space belongs behind a comma", span, instead));
         }

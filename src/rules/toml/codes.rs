@@ -28,11 +28,13 @@ codes! {
     NO_CONDITIONS = "no-conditions", "The rule applies to every event of every device.";
     NO_EFFECTS = "no-effects", "The rule does nothing.";
     FILE_CONDITIONS = "file-conditions", "`[file]` is wrong, so no rule of the file is in force.";
+    BAD_FILE_NAME = "bad-file-name", "`gives_way_to` names no rule file, so no rule of the file is in force.";
     BAD_LINK = "bad-link", "A link name that leaves the device directory or is no file name; the link is left out.";
     LINK_SPACES = "link-spaces", "White space in a link; several links are a list here.";
     BAD_NAME = "bad-name", "A name that no network interface can have; it is left out.";
     BAD_TAG = "bad-tag", "A tag with other bytes than letters, digits, `-` and `_`; it is left out.";
     BAD_MODE = "bad-mode", "Permissions that are no octal string as `\"0660\"`; they are left out.";
+    NAMES_OFF = "names-off", "The name of a user or a group where `resolve_names` is \"never\"; it is left out.";
     UNKNOWN_USER = "unknown-user", "A user that this system does not have; the owner is left out.";
     UNKNOWN_GROUP = "unknown-group", "A group that this system does not have; the group is left out.";
     BAD_PROPERTY = "bad-property", "A property name or value that no record can hold; the property is left out.";

@@ -82,7 +82,7 @@ fn import(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Import, Reported> {
     };
     Ok(match source.key {
         "program" => Import::Program(argv(cx, source.value, Index::NotYet)?.0),
-        "builtin" => Import::Builtin(builtin(cx, source.value, Index::NotYet)?.0),
+        "builtin" => Import::Builtin(Box::new(builtin(cx, source.value, Index::NotYet)?.0)),
         "file" => Import::File(filled(cx, source.value)?),
         "db" => Import::Db(filled(cx, source.value)?),
         "cmdline" => Import::CommandLine(filled(cx, source.value)?),
@@ -149,7 +149,7 @@ pub(super) fn runs(
 fn argv(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Command, bool), Reported> {
     if value.get_ref().is_table() {
         let (line, used) = line(cx, value, index)?;
-        return Ok((Command::Line(line), used));
+        return Ok((Command::Line(line.into()), used));
     }
     if let Some(line) = value.get_ref().as_str() {
         return Err(shell_string(cx, value, &as_vector(line), line));
@@ -232,7 +232,7 @@ fn builtin(cx: &mut Cx<'_>, value: &Value<'_>, index: Index) -> Result<(Builtin,
         let text = line.text().to_str_lossy();
         let name = known_builtin(cx, value, &text)?;
         let rest = text.trim_start().get(name.len()..).unwrap_or_default().trim_start();
-        let arguments = Command::Line(Template::parse(rest.as_bytes()).0);
+        let arguments = Command::Line(Template::parse(rest.as_bytes()).0.into());
         return Ok((Builtin { name, arguments }, used));
     }
     let text = cx.text(value, "a string, as \"kmod load\"")?;

@@ -10,7 +10,7 @@ use super::read::{Cx, Entry, Reported, Value};
 use super::text::Index;
 use crate::diag::Place;
 use crate::ids::Action;
-use crate::rules::ir::{Condition, ConstKey, Subject, Test};
+use crate::rules::ir::{Bounds, Condition, ConstKey, Subject, Test};
 use crate::text::{Case, GlobError, Pattern, check_glob};
 
 /// The keys of `match`.
@@ -155,7 +155,7 @@ fn subject(cx: &mut Cx<'_>, group: &str, entry: &Entry<'_, '_>) -> Result<Subjec
     }
     Ok(match group {
         "attr" => Subject::Attribute(cx.key_template(entry)?),
-        "sysctl" => Subject::Sysctl(cx.key_template(entry)?),
+        "sysctl" => Subject::Sysctl(cx.key_template(entry)?.into()),
         "const" => Subject::Const(match entry.key {
             "arch" => ConstKey::Arch,
             "virt" => ConstKey::Virt,
@@ -222,7 +222,7 @@ fn test_table(cx: &mut Cx<'_>, entry: &Entry<'_, '_>, subject: &Subject) -> Resu
         return Err(cx.error_hint(codes::BAD_RANGE, message, entry.value.span(), "exchange `min` and `max`"));
     }
     if min.is_some() || max.is_some() {
-        tests.push(Test::Range { min, max });
+        tests.push(Test::Range(Box::new(Bounds { min, max })));
     }
     if tests.is_empty() {
         let hint = "write a string, or one of { is = … }, { not = … }, { exists = … }, { min = …, max = … }";

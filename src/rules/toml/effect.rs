@@ -382,7 +382,7 @@ fn write(cx: &mut Cx<'_>, draft: &mut Draft, group: &str, entry: &Entry<'_, '_>)
     Ok(if group == "attr" {
         Effect::WriteAttribute { name, value }
     } else {
-        Effect::WriteSysctl { name, value }
+        Effect::WriteSysctl { name: name.into(), value }
     })
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 
+use crate::config::ResolveNames;
 use crate::roots::Roots;
 
 /// The users and groups that names in rules stand for.
@@ -14,6 +15,28 @@ pub trait Accounts: fmt::Debug {
     fn user(&self, name: &str) -> Option<u32>;
     /// The id of a group.
     fn group(&self, name: &str) -> Option<u32>;
+    /// When rules may ask.
+    fn when(&self) -> ResolveNames {
+        ResolveNames::Early
+    }
+}
+
+/// Accounts that rules ask at a time of the administrator's choice.
+#[derive(Debug)]
+pub struct Timed<A>(pub A, pub ResolveNames);
+
+impl<A: Accounts> Accounts for Timed<A> {
+    fn user(&self, name: &str) -> Option<u32> {
+        self.0.user(name)
+    }
+
+    fn group(&self, name: &str) -> Option<u32> {
+        self.0.group(name)
+    }
+
+    fn when(&self) -> ResolveNames {
+        self.1
+    }
 }
 
 /// What a rule file is checked against.
@@ -82,15 +105,16 @@ fn names(text: &str) -> BTreeMap<String, u32> {
 
 /// The accounts of the system that `roots` belong to: the running one's, or those of another tree's `passwd` and `group`.
 /// A tree without either file takes those of the running system.
-pub fn accounts_of(roots: &Roots) -> Box<dyn Accounts + Send + Sync> {
+pub fn accounts_of(roots: &Roots, when: ResolveNames) -> Box<dyn Accounts + Send + Sync> {
     let text = |name| fs::read(roots.etc.join(name)).ok().map(|b| String::from_utf8_lossy(&b).into_owned());
     if *roots == Roots::system() {
-        return Box::new(SystemAccounts);
+        return Box::new(Timed(SystemAccounts, when));
     }
     match (text("passwd"), text("group")) {
-        (None, None) => Box::new(SystemAccounts),
+        (None, None) => Box::new(Timed(SystemAccounts, when)),
         (passwd, group) => {
-            Box::new(AccountFiles::parse(&passwd.unwrap_or_default(), &group.unwrap_or_default()))
+            let files = AccountFiles::parse(&passwd.unwrap_or_default(), &group.unwrap_or_default());
+            Box::new(Timed(files, when))
         }
     }
 }

@@ -30,12 +30,12 @@ mod text;
 pub use command::IMPORT_KEYS;
 pub use condition::{CONDITION_KEYS, PARENT_KEYS, TEST_KEYS as VALUE_KEYS};
 pub use effect::{FINAL_KEYS, LABEL_KEYS, LIST_KEYS, OPTIONS, PROPERTY_KEYS, READ_ONLY, WRITE_KEYS};
-pub use known::{AccountFiles, Accounts, Known, SystemAccounts, accounts_of};
+pub use known::{AccountFiles, Accounts, Known, SystemAccounts, Timed, accounts_of};
 pub use print::{print_file, print_rule};
 pub use rule::{FILE_KEYS, RULE_KEYS};
 pub use test::{At, RuleTest, TEST_KEYS};
 
-use crate::diag::{Diagnostic, SourceFile};
+use crate::diag::{Diagnostic, Place, SourceFile};
 use crate::rules::ir::Rule;
 use read::{Cx, Entry, Value, entries};
 use rule::FileConditions;
@@ -50,6 +50,8 @@ pub struct Parsed {
     pub rules: Vec<Rule>,
     /// The tests that were understood.
     pub tests: Vec<RuleTest>,
+    /// Names of rule files, any of which takes this file out of force, with their places.
+    pub gives_way_to: Vec<(Place, String)>,
     /// What is wrong, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -77,6 +79,8 @@ fn top(cx: &mut Cx<'_>, document: &DeTable<'_>, out: &mut Parsed) {
         let lost = match entry.key {
             "file" => {
                 conditions = rule::file(cx, entry.value).ok();
+                let names = conditions.as_mut().map(|file| std::mem::take(&mut file.gives_way_to));
+                out.gives_way_to = names.unwrap_or_default();
                 conditions.is_none()
             }
             "rule" | "test" => false,

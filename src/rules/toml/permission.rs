@@ -4,6 +4,7 @@ use super::codes;
 use super::draft::{Draft, Turn};
 use super::effect::template;
 use super::read::{Cx, Reported, Value};
+use crate::config::ResolveNames;
 use crate::rules::ir::{Mode, Principal};
 
 /// Which of the two account files.
@@ -19,6 +20,16 @@ pub(super) fn principal(
     value: &Value<'_>,
     kind: Account,
 ) -> Result<Principal, Reported> {
+    let when = cx.known.accounts.when();
+    if value.get_ref().as_str().is_some_and(|text| !is_number(text)) && when != ResolveNames::Early {
+        let parsed = template(cx, draft, Turn::Permission, value)?;
+        if when == ResolveNames::Late {
+            return Ok(Principal::Template(parsed));
+        }
+        let hint = "write the number, or another `resolve_names` in the configuration";
+        let message = "names of users and groups are not looked up";
+        return Err(cx.note(codes::NAMES_OFF, message, value.span(), hint));
+    }
     if value.get_ref().is_str() {
         let parsed = template(cx, draft, Turn::Permission, value)?;
         if parsed.constant().is_none() {

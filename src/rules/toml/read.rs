@@ -100,6 +100,19 @@ impl<'a> Cx<'a> {
         Reported
     }
 
+    /// Records that something is left out, which is no mistake.
+    pub(super) fn note(
+        &mut self,
+        code: &'static str,
+        message: &str,
+        span: Range<usize>,
+        hint: &str,
+    ) -> Reported {
+        let diagnostic = Diagnostic::note(code, message, self.place(span)).hint(hint);
+        self.diagnostics.push(diagnostic);
+        Reported
+    }
+
     /// Records a warning with its repair.
     pub(super) fn warning(
         &mut self,

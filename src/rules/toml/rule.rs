@@ -45,13 +45,15 @@ pub const RULE_KEYS: &[&str] = &[
 ];
 
 /// The keys of `[file]`.
-pub const FILE_KEYS: &[&str] = &["match", "parent"];
+pub const FILE_KEYS: &[&str] = &["match", "parent", "gives_way_to"];
 
 /// What every rule of the file needs.
 #[derive(Debug, Default)]
 pub(super) struct FileConditions {
     device: Conditions,
     parents: Vec<(Place, Conditions)>,
+    /// Names of rule files; which of them are there is known to who reads directories.
+    pub(super) gives_way_to: Vec<(Place, String)>,
 }
 
 /// Reads `[file]`.
@@ -62,11 +64,28 @@ pub(super) fn file(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<FileConditions,
         let read = match entry.key {
             "match" => condition::device(cx, entry.value).map(|read| out.device = read),
             "parent" => condition::parents(cx, entry.value).map(|read| out.parents = read),
+            "gives_way_to" => file_names(cx, entry.value).map(|read| out.gives_way_to = read),
             _ => Err(cx.unknown_key(&entry, "[file]", FILE_KEYS)),
         };
         failed = read.err().or(failed);
     }
     failed.map_or(Ok(out), Err)
+}
+
+/// Names of rule files. A wrong one costs the file's rules: they would do again what another file does.
+fn file_names(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<Vec<(Place, String)>, Reported> {
+    let mut out = Vec::new();
+    for item in cx.texts(value)? {
+        let name = cx.text(item, "a string")?;
+        let file = name.strip_suffix(".rules").or_else(|| name.strip_suffix(".toml"));
+        if file.is_none_or(str::is_empty) || name.contains('/') {
+            let hint = "a file name without its directory, as \"60-drm.rules\"";
+            let message = format!("`{name}` is no name of a rule file");
+            return Err(cx.error_hint(codes::BAD_FILE_NAME, message, item.span(), hint));
+        }
+        out.push((cx.place(item.span()), name.to_owned()));
+    }
+    Ok(out)
 }
 
 /// Reads one `[[rule]]`; `None` if it must not be in force.

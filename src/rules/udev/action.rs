@@ -7,14 +7,17 @@ use super::codes;
 use super::keys::{self, Key};
 use super::lex::{Operator, Token};
 use super::line::{Cx, Lost, Parts};
+use crate::config::ResolveNames;
 use crate::ids::Tag;
 use crate::properties::Properties;
-use crate::rules::ir::{Command, Effect, ListOp, Mode, Principal, StringEscape};
+use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape};
 use crate::rules::template::{Limit, Template};
 
 /// The options, as the man page lists them.
 pub const OPTIONS: &[&str] = &[
     "db_persist",
+    "dump",
+    "dump-json",
     "link_priority=",
     "log_level=",
     "nowatch",
@@ -100,15 +103,19 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
         Key::Name => Effect::Name(name(cx, token)?),
         Key::Env => property(cx, token, attribute, operator)?,
         Key::Tag => tag(cx, token, op),
-        // The name is no template here, as it is where it is compared.
-        Key::Attr => Effect::WriteAttribute {
-            name: Template::literal(attribute),
-            value: cx.template(token, Limit::Value),
-        },
+        Key::Attr => {
+            let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
+            // The name is no template here, as it is where it is compared; what looks like a broken one is odd anyway.
+            let _compared = cx.name_template(attribute, &span, Limit::Value);
+            Effect::WriteAttribute {
+                name: Template::literal(attribute).within(Limit::Value),
+                value: cx.template(token, Limit::Value),
+            }
+        }
         Key::Sysctl => {
             let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
             Effect::WriteSysctl {
-                name: cx.name_template(attribute, &span, Limit::Path),
+                name: cx.name_template(attribute, &span, Limit::Path).into(),
                 value: cx.template(token, Limit::Value),
             }
         }
@@ -117,7 +124,7 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
         Key::Mode => Effect::Mode(mode(cx, token)),
         Key::Seclabel => label(cx, token, op),
         Key::Run if attribute == "builtin" => Effect::RunBuiltin { op, builtin: asks::builtin(cx, token)? },
-        Key::Run => Effect::Run { op, command: Command::Line(cx.template(token, Limit::Line)) },
+        Key::Run => Effect::Run { op, command: Command::Line(cx.template(token, Limit::Line).into()) },
         // The table gives the others no operator that sets.
         _ => return Err(cx.lost(codes::BAD_OPERATOR, "this key sets nothing", &token.span, "")),
     }))
@@ -174,9 +181,16 @@ fn principal(cx: &mut Cx<'_>, token: &Token<'_>, kind: Account) -> Option<Princi
     if let Some(id) = number(&token.value) {
         return Some(Principal::Id(id));
     }
-    let template = cx.template(token, Limit::Value);
-    let Some(name) = template.constant() else { return Some(Principal::Template(template)) };
     let accounts = cx.known.accounts;
+    let template = cx.template(token, Limit::Value);
+    if accounts.when() == ResolveNames::Never {
+        let hint = "write the number, or another `resolve_names` in the configuration";
+        cx.note(codes::NAMES_OFF, "names of users and groups are not looked up", &token.value_span, hint);
+        return None;
+    }
+    let Some(name) = template.constant().filter(|_| accounts.when() == ResolveNames::Early) else {
+        return Some(Principal::Template(template));
+    };
     let text = name.to_str().unwrap_or_default();
     let (code, word, id) = match kind {
         Account::User => (codes::UNKNOWN_USER, "user", accounts.user(text)),
@@ -241,6 +255,8 @@ fn option(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Option<Effect>, Lost> {
         b"db_persist" => Effect::DbPersist,
         b"watch" => Effect::Watch(true),
         b"nowatch" => Effect::Watch(false),
+        b"dump" => Effect::Dump(Dump::Text),
+        b"dump-json" => Effect::Dump(Dump::Json),
         _ => {
             if let Some(node) = value.strip_prefix(b"static_node=") {
                 Effect::StaticNode { node: node.into(), tags: Vec::new() }
@@ -297,8 +313,6 @@ fn unknown_option(cx: &mut Cx<'_>, token: &Token<'_>) {
     let old = OLD_OPTIONS.iter().any(|old| old.as_bytes() == name) || name == b"event_timeout";
     let (message, hint) = if old {
         (format!("the option `{value}` means nothing any more"), "take it out".into())
-    } else if matches!(value.as_slice(), b"dump" | b"dump-json") {
-        (format!("the option `{value}` is not needed"), "`nameplate explain DEVICE` shows the same".into())
     } else {
         (format!("there is no option `{value}`"), format!("the options are: {}", OPTIONS.join(", ")))
     };

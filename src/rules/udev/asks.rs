@@ -69,9 +69,9 @@ fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost
             parent_path(cx, token);
             Subject::Attribute(attribute(cx, Limit::Value))
         }
-        Key::Sysctl => Subject::Sysctl(attribute(cx, Limit::Path)),
+        Key::Sysctl => Subject::Sysctl(attribute(cx, Limit::Path).into()),
         Key::Test => Subject::File(cx.template(token, Limit::Path)),
-        Key::Program => Subject::Program(Command::Line(cx.template(token, Limit::Line))),
+        Key::Program => Subject::Program(Command::Line(cx.template(token, Limit::Line).into())),
         Key::Import => Subject::Import(import(cx, token)?),
         Key::Result => Subject::Result,
         // The table gives the others no operator that asks.
@@ -81,6 +81,9 @@ fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost
 
 fn parent_path(cx: &mut Cx<'_>, token: &Token<'_>) {
     let Some((name, at)) = &token.attribute else { return };
+    if !name.contains(&b'/') {
+        return;
+    }
     let message = if name.starts_with(b"device/") {
         "`device/` leads to another device, and to another one in newer kernels"
     } else if name.contains_str("../") {
@@ -134,10 +137,10 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
     let first = token.value.fields().next().unwrap_or_default();
     Ok(match name(token).as_bytes() {
         b"program" if keys::BUILTINS.iter().any(|known| known.as_bytes() == first) => {
-            Import::Builtin(builtin(cx, token)?)
+            Import::Builtin(Box::new(builtin(cx, token)?))
         }
-        b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line))),
-        b"builtin" => Import::Builtin(builtin(cx, token)?),
+        b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line).into())),
+        b"builtin" => Import::Builtin(Box::new(builtin(cx, token)?)),
         b"file" => Import::File(cx.template(token, Limit::Path)),
         b"db" => Import::Db(cx.template(token, Limit::Path)),
         b"cmdline" => Import::CommandLine(cx.template(token, Limit::Path)),
@@ -170,6 +173,6 @@ pub(super) fn builtin(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Builtin, Los
     let exact = cx.is_verbatim(token);
     let start = token.inner.end.saturating_sub(rest.len());
     let span = if exact { start..token.inner.end } else { token.inner.clone() };
-    let arguments = Command::Line(cx.template_at(rest, &span, exact).within(Limit::Line));
+    let arguments = Command::Line(cx.template_at(rest, &span, exact).within(Limit::Line).into());
     Ok(Builtin { name: name.to_str_lossy().into_owned(), arguments })
 }

@@ -22,6 +22,7 @@ codes! {
     BAD_MASK = "bad-mask", "`TEST{…}` with something that is no octal mode; the line is left out.";
     NO_EFFECT = "no-effect", "The line sets nothing and jumps nowhere; it is left out.";
     READ_ONLY_PROPERTY = "read-only-property", "A property that only the kernel sets; the line is left out.";
+    EMPTY_VALUE = "empty-value", "A key that needs a value has an empty one: a test, program or import fails, a command is none, `TAG=` clears.";
     BAD_PROPERTY = "bad-property", "A property name that no record can hold; it is refused at each event.";
     BAD_NAME = "bad-name", "`NAME` with nothing, or with the name that the interface has already; the line is left out.";
     UNKNOWN_BUILTIN = "unknown-builtin", "A builtin that udev does not have; the line is left out.";
@@ -30,6 +31,7 @@ codes! {
     UNKNOWN_OPTION = "unknown-option", "An option that nameplate does not have; the rest of the line stays.";
     UNKNOWN_USER = "unknown-user", "A user that this system does not have; the rest of the line stays.";
     UNKNOWN_GROUP = "unknown-group", "A group that this system does not have; the rest of the line stays.";
+    NAMES_OFF = "names-off", "A name in `OWNER` or `GROUP` where `resolve_names` is \"never\"; the rest of the line stays.";
     BAD_MODE = "bad-mode", "Permissions that are no octal number up to 7777; the rest of the line stays.";
     BAD_TAG = "bad-tag", "A tag with other bytes than letters, digits, `-` and `_`; it is refused at each event.";
     UNKNOWN_MODULE = "unknown-module", "A security module other than `selinux` and `smack`; the label is never applied.";

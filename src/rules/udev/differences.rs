@@ -19,6 +19,6 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("IMPORT{parent}==\"?*\"", "holds when there is a parent; systemd takes the contrary"),
     ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
-    ("log_level", "changes nothing: `nameplate explain` shows what a log at that level would"),
+    ("log_level", "counts when all rules of the event are through; `dump` shows what all of them came to"),
     ("RESULT, IMPORT{program}", "output is kept up to 64 KiB, not 16"),
 ];

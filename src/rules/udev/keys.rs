@@ -235,10 +235,12 @@ pub fn find(name: &[u8]) -> Option<&'static KeyInfo> {
     KEYS.iter().find(|info| info.name.as_bytes() == name)
 }
 
-/// udev's builtins (systemd 257), whether or not nameplate has them.
+/// udev's builtins (up to systemd 258), whether or not nameplate has them: a rule that names one is never refused.
 pub const BUILTINS: &[&str] = &[
     "blkid",
     "btrfs",
+    "dissect_image",
+    "factory_reset",
     "hwdb",
     "input_id",
     "keyboard",

@@ -194,7 +194,11 @@ fn value(line: &[u8], start: usize) -> Result<Value, LexError> {
     let close = closing(line, inner, escaped)
         .ok_or(LexError { problem: LexProblem::Unclosed, span: start..line.len() })?;
     let raw = line.get(inner..close).unwrap_or_default();
-    let text = if escaped { unescape(raw, inner)? } else { raw.replace(b"\\\"", b"\"").into() };
+    let text = match (escaped, raw.contains(&b'\\')) {
+        (true, _) => unescape(raw, inner)?,
+        (false, true) => raw.replace(b"\\\"", b"\"").into(),
+        (false, false) => raw.into(),
+    };
     Ok(Value { text, inner: inner..close, fold })
 }
 

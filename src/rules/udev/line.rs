@@ -34,8 +34,8 @@ pub(super) struct Named {
 pub(super) struct Draft {
     pub(super) place: Place,
     pub(super) steps: Vec<Step>,
-    pub(super) goto: Option<Named>,
-    pub(super) label: Option<Named>,
+    pub(super) goto: Option<Box<Named>>,
+    pub(super) label: Option<Box<Named>>,
 }
 
 /// What a token is read with.
@@ -73,6 +73,17 @@ impl Cx<'_> {
     ) {
         let place = self.place(at);
         self.diagnostics.push(Diagnostic::warning(code, message, place).hint(hint));
+    }
+
+    pub(super) fn note(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        at: &Range<usize>,
+        hint: &str,
+    ) {
+        let place = self.place(at);
+        self.diagnostics.push(Diagnostic::note(code, message, place).hint(hint));
     }
 
     /// The value with its substitutions.
@@ -117,8 +128,8 @@ impl Cx<'_> {
 pub(super) struct Parts {
     steps: Vec<Step>,
     parents: Vec<(Place, Condition)>,
-    goto: Option<Named>,
-    label: Option<Named>,
+    goto: Option<Box<Named>>,
+    label: Option<Box<Named>>,
     /// A token is left out, and that is said: no need to say that the line does nothing.
     pub(super) left_out: bool,
 }
@@ -222,6 +233,10 @@ fn one(cx: &mut Cx<'_>, token: &Token<'_>, parts: &mut Parts) -> Result<(), Lost
         let message = format!("`i\"…\"` where `{}` compares nothing", info.name);
         return Err(cx.lost(codes::BAD_PREFIX, message, &token.value_span, "leave out the `i`"));
     }
+    if token.value.is_empty() && needs_value(token, info.key) {
+        let message = format!("`{}` with an empty value", info.name);
+        cx.warn(codes::EMPTY_VALUE, message, &token.value_span, "write a value, or take it out");
+    }
     match info.key {
         Key::Goto | Key::Label => {
             jump(cx, token, info.key, parts);
@@ -229,6 +244,17 @@ fn one(cx: &mut Cx<'_>, token: &Token<'_>, parts: &mut Parts) -> Result<(), Lost
         }
         key if operator.is_match() => asks::token(cx, token, key, operator, parts),
         key => action::token(cx, token, key, operator, parts),
+    }
+}
+
+/// Keys that do nothing sensible with an empty value; others say it in their own words.
+fn needs_value(token: &Token<'_>, key: Key) -> bool {
+    let builtin = token.attribute.as_ref().is_some_and(|(name, _)| *name == "builtin");
+    match key {
+        Key::Test | Key::Program | Key::Seclabel => true,
+        Key::Import | Key::Run => !builtin,
+        Key::Tag => token.operator.0 == Operator::Assign,
+        _ => false,
     }
 }
 
@@ -322,7 +348,7 @@ fn operator(cx: &mut Cx<'_>, token: &Token<'_>, info: &KeyInfo) -> Result<Operat
 }
 
 fn jump(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, parts: &mut Parts) {
-    let named = Named { name: token.value.clone(), place: cx.place(&token.span) };
+    let named = Box::new(Named { name: token.value.clone(), place: cx.place(&token.span) });
     if key == Key::Goto {
         match &parts.goto {
             Some(first) => {
@@ -341,14 +367,20 @@ fn jump(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, parts: &mut Parts) {
 fn finish(cx: &mut Cx<'_>, parts: Parts, place: Place) -> Draft {
     let Parts { mut steps, mut parents, goto, label, .. } = parts;
     parents.sort_by_key(|(_, condition)| order::parent_turn(&condition.subject));
+    parents.shrink_to_fit();
     if let Some((place, _)) = parents.first() {
         steps.push(Step { place: place.clone(), kind: StepKind::Parent(parents) });
     }
+    // Most lines stay as they are for the rest of the daemon's life.
+    steps.shrink_to_fit();
     steps.sort_by_key(|step| order::turn(&step.kind));
-    let tags = constant_tags(&steps);
-    for step in &mut steps {
-        if let StepKind::Do { effect: Effect::StaticNode { tags: of_line, .. }, .. } = &mut step.kind {
-            of_line.clone_from(&tags);
+    let node = |step: &Step| matches!(step.kind, StepKind::Do { effect: Effect::StaticNode { .. }, .. });
+    if steps.iter().any(node) {
+        let tags = constant_tags(&steps);
+        for step in &mut steps {
+            if let StepKind::Do { effect: Effect::StaticNode { tags: of_line, .. }, .. } = &mut step.kind {
+                of_line.clone_from(&tags);
+            }
         }
     }
     let steps = without_final(cx, steps);
@@ -368,6 +400,9 @@ fn constant_tags(steps: &[Step]) -> Vec<Tag> {
 
 /// What a `:=` forbids to the rest of its own line; rules that come later are the evaluator's business.
 fn without_final(cx: &mut Cx<'_>, steps: Vec<Step>) -> Vec<Step> {
+    if !steps.iter().any(|step| matches!(step.kind, StepKind::Do { fixed: true, .. })) {
+        return steps;
+    }
     let mut closed: Vec<&'static str> = Vec::new();
     let mut out = Vec::new();
     for step in steps {

@@ -98,29 +98,42 @@ impl<'a> Lines<'a> {
 
     /// All rules of the file, those that are too long or unfinished as well. Empty lines and comments are none.
     pub fn all(&self) -> Vec<Line> {
-        let mut out = Vec::new();
+        self.iter().collect()
+    }
+
+    /// The same, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = Line> {
+        let mut physical = self.physical();
+        std::iter::from_fn(move || self.next(&mut physical))
+    }
+
+    fn next(&self, physical: &mut impl Iterator<Item = (Start, Range<usize>)>) -> Option<Line> {
         let mut joined: Option<Line> = None;
-        for (start, range) in self.physical() {
+        for (start, range) in physical {
             let whole = self.bytes.get(range.clone()).unwrap_or_default();
             let skipped = whole.iter().take_while(|b| is_space(**b)).count();
             let text = whole.get(skipped..).unwrap_or_default();
             if text.starts_with(b"#") {
                 continue;
             }
-            let (text, goes_on) = match text.strip_suffix(b"\\") {
+            let (text, mut goes_on) = match text.strip_suffix(b"\\") {
                 Some(front) => (front, true),
                 None => (text, false),
             };
             let mut line = joined.take().unwrap_or_default();
             line.push(text, range.start + skipped, start, whole.len());
+            // Two backslashes before an empty line: the first of them is at the end now.
+            if !goes_on && text.is_empty() && line.text.last() == Some(&b'\\') {
+                line.text.pop();
+                goes_on = true;
+            }
             if goes_on {
                 joined = Some(line);
             } else if !line.text.is_empty() || line.problem.is_some() {
-                out.push(line);
+                return Some(line);
             }
         }
-        out.extend(joined.map(|line| Line { problem: Some(LineProblem::Unfinished), ..line }));
-        out
+        joined.map(|line| Line { problem: Some(LineProblem::Unfinished), ..line })
     }
 
     /// The physical lines without their ends: LF, CR, NUL, or different ones of these in a row.
@@ -204,6 +217,8 @@ mod tests {
             ("a \\\n  # comment \\\nb", &["1:1 a b"]),
             ("a\\\n\nb", &["1:1 a", "3:1 b"]),
             ("a\\\n \t \nb", &["1:1 a", "3:1 b"]),
+            ("a\\\\\n\nb", &["1:1 ab"]),
+            ("a\\\\\nb", &["1:1 a\\\\b"]),
             ("a\\", &["1:1 a Unfinished"]),
             ("a\\\n# comment\n", &["1:1 a Unfinished"]),
             ("a\\ \nb", &["1:1 a\\\\ ", "2:1 b"]),

@@ -38,8 +38,8 @@ pub struct Parsed {
 pub fn parse(source: &Arc<SourceFile>, bytes: &[u8], known: &Known<'_>) -> Parsed {
     let lines = Lines::new(source, bytes);
     let mut diagnostics = Vec::new();
-    let all = lines.all();
-    let drafts = all.iter().filter_map(|text| line::parse(&lines, text, known, &mut diagnostics)).collect();
+    let drafts =
+        lines.iter().filter_map(|text| line::parse(&lines, &text, known, &mut diagnostics)).collect();
     let rules = jumps::resolve(drafts, &mut diagnostics);
     // Stable: what is wrong with one place stays in the order in which it was found.
     diagnostics.sort_by_key(|diagnostic| diagnostic.place.span.start);

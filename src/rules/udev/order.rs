@@ -62,7 +62,7 @@ fn effect_turn(effect: &Effect) -> u8 {
         Effect::DbPersist => 42,
         Effect::Watch(_) => 43,
         Effect::Priority(_) => 44,
-        Effect::LogLevel(_) => 45,
+        Effect::LogLevel(_) | Effect::Dump(_) => 45,
         Effect::Owner(Principal::Template(_)) => 46,
         Effect::Group(Principal::Template(_)) => 47,
         Effect::Mode(Mode::Template(_)) => 48,

@@ -12,7 +12,7 @@ use super::lines::LINE_MAX;
 use super::order::{parent_turn, turn};
 use crate::diag::Place;
 use crate::rules::ir::{
-    Access, Builtin, Command, Condition, ConstKey, Effect, Import, ListOp, Mode, Principal, Rule, Step,
+    Access, Builtin, Command, Condition, ConstKey, Dump, Effect, Import, ListOp, Mode, Principal, Rule, Step,
     StepKind, StringEscape, Subject, Test,
 };
 use crate::rules::template::{Part, Template, Var};
@@ -256,7 +256,7 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
             return token(key, attribute, "==", b"", Case::Sensitive);
         }
         Test::Exists(false) => return Err("that there is none".into()),
-        Test::Range { .. } => return Err("a range of numbers".into()),
+        Test::Range(_) => return Err("a range of numbers".into()),
         Test::Mode(_) | Test::NoMode(_) => return Err("a mode of something that is no file".into()),
     };
     let three = key == "SUBSYSTEM" && matches!(pattern.text().as_bytes(), b"subsystem" | b"bus" | b"class");
@@ -345,13 +345,18 @@ fn effect_tokens(effect: &Effect, fixed: bool) -> Said<Vec<BString>> {
             token("RUN", Some(b"builtin"), list_sign(*op, fixed)?, &builtin_line(builtin)?, Case::Sensitive)
         }
         Effect::Index { .. } => Err("a number for each identity (`index`)".into()),
-        Effect::Access(Access::ActiveUser) => plain("TAG", "+=", b"uaccess"),
+        Effect::Access(Access::ActiveUser) => {
+            let run = token("RUN", Some(b"builtin"), "+=", b"uaccess", Case::Sensitive)?;
+            return Ok(vec![plain("TAG", "+=", b"uaccess")?, run]);
+        }
         Effect::Watch(yes) => {
             let sign = if fixed { ":=" } else { "+=" };
             plain("OPTIONS", sign, if *yes { b"watch" } else { b"nowatch" })
         }
         Effect::DbPersist => option("db_persist"),
         Effect::LogLevel(Some(level)) => option(&format!("log_level={level}")),
+        Effect::Dump(Dump::Text) => option("dump"),
+        Effect::Dump(Dump::Json) => option("dump-json"),
         Effect::LogLevel(None) => option("log_level=reset"),
         Effect::StringEscape(StringEscape::None) => option("string_escape=none"),
         Effect::StringEscape(StringEscape::Replace) => option("string_escape=replace"),

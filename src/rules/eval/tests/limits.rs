@@ -36,8 +36,8 @@ fn questions_without_a_text_have_no_answer() {
     let command = |program: bool| {
         let line = template(&format!("/bin/quiet {}", "$env{A}".repeat(40))).within(Limit::Line);
         match program {
-            true => Subject::Program(Command::Line(line)),
-            false => Subject::Import(Import::Program(Command::Line(line))),
+            true => Subject::Program(Command::Line(line.into())),
+            false => Subject::Import(Import::Program(Command::Line(line.into()))),
         }
     };
     for subject in [command(true), command(false)] {

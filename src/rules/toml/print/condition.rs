@@ -122,9 +122,9 @@ fn tests(tests: &[&Test]) -> Said {
             Test::Is(pattern) => is.push(patterns(pattern)?),
             Test::IsNot(pattern) => not.push(patterns(pattern)?),
             Test::Exists(yes) => more.push(format!("exists = {yes}")),
-            Test::Range { min, max } => {
-                more.extend(min.map(|min| format!("min = {min}")));
-                more.extend(max.map(|max| format!("max = {max}")));
+            Test::Range(bounds) => {
+                more.extend(bounds.min.map(|min| format!("min = {min}")));
+                more.extend(bounds.max.map(|max| format!("max = {max}")));
             }
             Test::Mode(_) | Test::NoMode(_) => return Err("a mode of something that is no file".into()),
         }

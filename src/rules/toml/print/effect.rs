@@ -191,7 +191,7 @@ fn writes(all: &[&Effect]) -> Said<Entries> {
     for effect in all {
         let (group, name, value) = match effect {
             Effect::WriteAttribute { name, value } => ("attr", name, value),
-            Effect::WriteSysctl { name, value } => ("sysctl", name, value),
+            Effect::WriteSysctl { name, value } => ("sysctl", &**name, value),
             _ => return wrong(),
         };
         let name = format!("write.{group}.{}", key(said(name)?));

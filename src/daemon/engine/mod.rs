@@ -2,40 +2,53 @@
 //!
 //! All that events share is here (tree, names, records, numbers); the order of events, the threads and the sockets are not.
 
-use std::os::unix::fs::MetadataExt;
+mod again;
+mod carry_out;
+
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::origins::Origins;
-use super::programs::{Asking, Memory, Recalling};
-use super::{DaemonError, report};
 use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
+use crate::apply::modules::Modules;
+use crate::daemon::origins::Origins;
+use crate::daemon::programs::{Asking, Memory};
+use crate::daemon::{DaemonError, report};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
+use crate::apply::netif::exchange::Exchange;
 use crate::apply::node::NodeDir;
-use crate::apply::sysfs::ValueTree;
 use crate::builtin;
+use crate::config::ResolveNames;
 use crate::decide::{
-    DeedRunner, Dry, Effects, Event, EventHost, Live, NoDeeds, Permissions, Plan, ProgramRunner,
-    Surroundings, Unwriting, decide,
+    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner, Surroundings, Unwriting,
+    decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
+use crate::log;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
-use crate::rules::eval::{Target, Write};
 use crate::rules::toml::{Accounts, accounts_of};
 use crate::rules::trace::Unobserved;
-use crate::store::files::RecordDir;
+use crate::store::database::Database;
 use crate::store::index::Indexes;
 use crate::store::record::Record;
 use crate::uevent::Uevent;
 
 /// In a record while the programs of its last event have not ended; systemd's name for the same.
 const PROCESSING: &str = "ID_PROCESSING";
+/// In the record of an interface that is about to get another name; systemd's too.
+const RENAMING: &str = "ID_RENAMING";
+
+fn with(record: &Record, mark: &str) -> Record {
+    let mut record = record.clone();
+    let _valid = record.properties.set(mark, "1");
+    record
+}
 
 /// How far the daemon's arm reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +74,8 @@ pub struct Site {
     pub state_dir: PathBuf,
     /// What may be changed.
     pub reach: Reach,
+    /// When the names of users and groups in rules are looked up.
+    pub resolve_names: ResolveNames,
     /// The longest time that the programs of one event have together.
     pub event_timeout: Duration,
     /// The longest time that one program has.
@@ -83,6 +98,10 @@ pub struct Handled {
     pub plan: Plan,
     /// What became of each link.
     pub links: Vec<LinkReport>,
+    /// What is known of the device from now on; after a removal, what was.
+    pub record: Record,
+    /// That is not what was known before.
+    pub changed: bool,
 }
 
 /// All that events share.
@@ -91,13 +110,15 @@ pub struct Engine {
     site: Site,
     tree: Tree,
     names: Names,
-    records: RecordDir,
+    database: Database,
     numbers: Indexes,
     nodes: NodeDir,
     accounts: Box<dyn Accounts + Send + Sync>,
     programs: Programs,
     shared: builtin::Shared,
     deeds: Deeds,
+    /// Interfaces that wait for names.
+    interface_names: Exchange,
     memory: Memory,
     origins: Origins,
 }
@@ -110,18 +131,26 @@ impl Engine {
             move |source| DaemonError::Directory { path, source }
         };
         let farm = LinkFarm::open(&site.link_dir, &site.roots.dev).map_err(failed(&site.link_dir))?;
-        let records = RecordDir::open(&site.run_dir.join("data")).map_err(failed(&site.run_dir))?;
+        let database = match site.reach {
+            Reach::Everything => {
+                Database::udev(&site.roots.run_udev()).map_err(failed(&site.roots.run_udev()))?
+            }
+            Reach::LinkDir | Reach::Companion => {
+                Database::own(&site.run_dir).map_err(failed(&site.run_dir))?
+            }
+        };
         let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
         Ok(Self {
             nodes,
-            accounts: accounts_of(&site.roots),
+            accounts: accounts_of(&site.roots, site.resolve_names),
             tree: Tree::new(Source::Live(site.roots.sys.clone())),
             names: Names::new(farm),
-            records,
+            database,
             numbers: Indexes::new(&site.state_dir),
             programs: Programs::new(&site.roots, site.program_timeout),
             shared: builtin::Shared::new(&site.roots),
             deeds: Deeds::new(&site.roots),
+            interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
             site,
@@ -133,6 +162,17 @@ impl Engine {
         &self.site
     }
 
+    /// The kernel modules that are being loaded beside the events.
+    pub fn modules(&self) -> &Modules {
+        self.deeds.modules()
+    }
+
+    /// Lets databases that have changed on disk be read anew. For a reload.
+    pub fn refresh(&self) {
+        self.shared.refresh();
+        self.modules().refresh();
+    }
+
     /// The devices.
     pub fn tree(&self) -> &Tree {
         &self.tree
@@ -141,6 +181,11 @@ impl Engine {
     /// Users and groups, for names in rules.
     pub fn accounts(&self) -> &dyn Accounts {
         &*self.accounts
+    }
+
+    /// The device directory.
+    pub(super) fn nodes(&self) -> &NodeDir {
+        &self.nodes
     }
 
     /// The names.
@@ -155,7 +200,7 @@ impl Engine {
 
     /// The record of a device; a record that can't be read counts as none, and its repair is the next event.
     pub fn record(&self, id: &DeviceId) -> Option<Record> {
-        crate::decide::Records::record(&self.records, id)
+        crate::decide::Records::record(self.database.records(), id)
     }
 
     /// True when something of the device is there from before: its node in the tree, or its record.
@@ -170,14 +215,14 @@ impl Engine {
         self.tree.walk_with(|device, properties| {
             devices.push(Present { device: device.clone(), properties });
         });
-        self.adopt()?;
+        self.adopt(&devices)?;
         Ok(devices)
     }
 
-    fn adopt(&self) -> Result<(), DaemonError> {
+    fn adopt(&self, devices: &[Present]) -> Result<(), DaemonError> {
+        let nodes = nodes_of(devices);
         let source = |source| DaemonError::Directory { path: self.site.run_dir.clone(), source };
-        self.records.clean().map_err(source)?;
-        let listing = self.records.take_over().map_err(source)?;
+        let listing = self.database.take_over().map_err(source)?;
         for (id, problem) in &listing.problems {
             tracing::warn!(device = %id, %problem, "a line of a record is left out");
         }
@@ -188,8 +233,8 @@ impl Engine {
             listing.records.into_iter().partition(|(id, _)| self.tree.by_id(id).is_some());
         let gone_ids: Vec<DeviceId> = gone.iter().map(|(id, _)| id.clone()).collect();
         let former = |(device, record): (DeviceId, Record)| Former {
+            node: record.node.or_else(|| nodes.get(&device).cloned()),
             device,
-            node: record.node,
             links: record.links,
             priority: record.priority,
             init_usec: record.init_usec,
@@ -197,6 +242,7 @@ impl Engine {
         let mut reports = self.names.adopt(there.into_iter().chain(gone).map(former).collect());
         for id in gone_ids {
             reports.extend(self.names.release_all(&id));
+            self.number_link(&id, None);
             self.delete_record(&id);
         }
         self.tell(None, &reports);
@@ -224,7 +270,7 @@ impl Engine {
 
     /// True when sysfs has the device's directory.
     pub(super) fn is_in_sysfs(&self, path: &DevPath) -> bool {
-        self.site.roots.sys.join(super::view::path(path.relative())).exists()
+        self.site.roots.sys.join(crate::daemon::view::path(path.relative())).exists()
     }
 
     /// Carries one event through: tree, decision, interface, node, names, record, programs. `None`: what was decided is
@@ -251,7 +297,7 @@ impl Engine {
         uevent: &Uevent,
         wanted: impl Fn() -> bool,
     ) -> Option<Handled> {
-        let finished = |old: &Record| old.init_usec.is_some() && old.properties.get(PROCESSING).is_none();
+        let finished = |old: &Record| old.properties.get(PROCESSING).is_none();
         self.carry_through(rules, uevent, |old| !old.is_some_and(finished), wanted)
     }
 
@@ -286,10 +332,13 @@ impl Engine {
         let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
         self.memory.forget(&id);
         let asking = self.asking(&id);
+        // What a former run has done to a device is not done again: its user may have changed it since.
+        let runs = runs(old.as_ref());
+        let deeds: &dyn DeedRunner = if runs { &self.deeds } else { &NoDeeds };
         match self.site.reach {
             Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
             Reach::Companion => self.carry(rules, &event, runs, wanted, self.live(&asking, &NoDeeds)),
-            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, &self.deeds)),
+            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, deeds)),
         }
     }
 
@@ -301,7 +350,7 @@ impl Engine {
         &self,
         rules: &Compiled,
         event: &Event<'_>,
-        runs: impl FnOnce(Option<&Record>) -> bool,
+        first: bool,
         wanted: impl Fn() -> bool,
         effects: E,
     ) -> Option<Handled> {
@@ -312,99 +361,40 @@ impl Engine {
         if !wanted() {
             return None;
         }
+        // To the end of the event.
+        let _louder = plan.log_level.map(log::here);
         report::decided(&plan);
-        let runs = !plan.run.is_empty() && runs(old);
-        let links = if uevent.action == Action::Remove {
+        let runs = !plan.run.is_empty() && first;
+        let removed = uevent.action == Action::Remove;
+        let record =
+            if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
+        let changed = removed || old != Some(&record);
+        let links = if removed {
             self.withdraw(&id, &plan)
         } else {
-            if self.site.reach == Reach::Everything {
-                event::interface(&plan);
+            if first {
+                self.rename(&id, &plan, &record);
             }
-            let mut record = self.new_record(&plan, old);
-            if runs {
-                let _valid = record.properties.set(PROCESSING, "1");
-            }
-            self.carry_out(&id, old, &plan, &record)
+            let written = if runs { with(&record, PROCESSING) } else { record.clone() };
+            self.carry_out(&id, old, &plan, &written)
         };
         if runs {
             event::run(&plan, &self.programs, &mut host, deadline);
         }
-        if uevent.action == Action::Remove {
+        if removed {
             self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());
             self.tree.remove(&uevent.devpath);
         } else if runs && wanted() {
-            self.write_record(&id, &self.new_record(&plan, old));
+            self.write_record(&id, &record);
         }
-        Some(Handled { plan, links })
+        Some(Handled { plan, links, record, changed })
     }
 
-    /// What other rules would make of a device that is there: programs that were asked before are not run again, and
-    /// nothing is changed. `None` if the device has gone.
-    pub(super) fn foresee(&self, rules: &Compiled, device: &Device) -> Option<(Uevent, Record, Plan)> {
-        let (id, uevent, old) = self.situation(device)?;
-        let recalling = Recalling(self.asking(&id));
-        let plan = self.replan(rules, device, (&uevent, &old), Dry::new(&recalling, &self.numbers));
-        Some((uevent, old, plan))
-    }
-
-    /// Gives a device what changed rules give it: links, permissions, record. Nothing is run, and values are written by
-    /// [`Engine::write`] alone.
-    pub(super) fn reapply(&self, rules: &Compiled, uevent: &Uevent) -> Option<Handled> {
-        let device = self.tree.get(&uevent.devpath)?;
-        let (id, uevent, old) = self.situation(&device)?;
-        let recalling = Recalling(self.asking(&id));
-        let effects = Unwriting::new(&recalling, &self.numbers);
-        let plan = self.replan(rules, &device, (&uevent, &old), effects);
-        let record = self.new_record(&plan, Some(&old));
-        let links = self.carry_out(&id, Some(&old), &plan, &record);
-        Some(Handled { plan, links })
-    }
-
-    /// A device as its last event left it.
-    fn situation(&self, device: &Device) -> Option<(DeviceId, Uevent, Record)> {
-        let id = device.id()?;
-        let uevent = super::start::uevent_of(&self.tree, device, self.origins.action(&id))?;
-        let old = self.record(&id).unwrap_or_default();
-        Some((id, uevent, old))
-    }
-
-    fn replan<E: Effects>(
-        &self,
-        rules: &Compiled,
-        device: &Device,
-        (uevent, old): (&Uevent, &Record),
-        effects: E,
-    ) -> Plan {
-        let event = Event { uevent, device: Some(device), record: Some(old) };
-        let mut host = EventHost::new(self.surroundings(), &event, self.deadline(), effects);
-        decide(rules, &event, &self.site.roots, &mut host, &mut Unobserved)
-    }
-
-    /// How the plan's node is now; `None` where permissions are not ours to change.
-    pub(super) fn permissions(&self, plan: &Plan) -> Option<Permissions> {
-        let node = plan.node.as_ref().filter(|_| self.site.reach == Reach::Everything)?;
-        let now = std::fs::symlink_metadata(self.site.roots.dev.join(super::view::path(&node.name))).ok()?;
-        Some(Permissions { uid: now.uid(), gid: now.gid(), mode: now.mode() & 0o7777 })
-    }
-
-    /// Writes what changed rules write and the rules before them did not.
-    pub(super) fn write(&self, write: &Write) {
-        if self.site.reach == Reach::LinkDir {
-            return;
-        }
-        let roots = &self.site.roots;
-        let (tree, file) = match &write.target {
-            Target::Attribute { devpath, name } => {
-                (roots.sys.clone(), [devpath.relative(), b"/", name.as_slice()].concat())
-            }
-            Target::Sysctl(name) => (roots.proc.join("sys"), name.to_vec()),
-        };
-        let opened = ValueTree::open(&tree).map_err(|error| error.to_string());
-        let done = opened.and_then(|tree| {
-            tree.write(super::view::path(&file), &write.value).map_err(|error| error.to_string())
-        });
-        if let Err(error) = done {
-            tracing::warn!(RULE = %write.from, error, "a value is not written");
+    /// Gives an interface its name. Till then its record says that it will have another.
+    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) {
+        if self.site.reach == Reach::Everything && plan.netif.is_some() {
+            self.write_record(id, &with(record, RENAMING));
+            event::interface(&self.interface_names, plan);
         }
     }
 
@@ -412,7 +402,7 @@ impl Engine {
         Surroundings {
             tree: &self.tree,
             roots: &self.site.roots,
-            records: &self.records,
+            records: self.database.records(),
             accounts: &*self.accounts,
             shared: &self.shared,
         }
@@ -470,89 +460,13 @@ impl Engine {
             }
         }
     }
-
-    /// What is kept of a device after this plan. One that rules gave nothing has no time either: it costs no file.
-    fn new_record(&self, plan: &Plan, old: Option<&Record>) -> Record {
-        let mut record = plan.record(old);
-        if is_nothing(&record) && plan.run.is_empty() {
-            return Record { init_usec: None, ..record };
-        }
-        record.init_usec = record.init_usec.or_else(report::now_usec);
-        record
-    }
-
-    /// Node, names and record of a device that is there. The record says what is claimed before a link is made and until
-    /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
-    fn carry_out(
-        &self,
-        id: &DeviceId,
-        old: Option<&Record>,
-        plan: &Plan,
-        record: &Record,
-    ) -> Vec<LinkReport> {
-        if self.site.reach == Reach::Everything {
-            event::permissions(&self.nodes, plan);
-        }
-        let kept = old.map(|old| &old.links).into_iter().flatten();
-        let going: Vec<LinkName> = kept.filter(|link| !record.links.contains(*link)).cloned().collect();
-        let changes = !going.is_empty();
-        if changes {
-            let mut claimed = record.clone();
-            claimed.links.extend(going);
-            self.write_record(id, &claimed);
-        } else {
-            self.write_record(id, record);
-        }
-        let links: Vec<(LinkName, i32)> = plan.links.iter().map(|l| (l.name.clone(), l.priority)).collect();
-        let reports = match &record.node {
-            Some(node) => self.names.set(id, node, &links),
-            None => self.names.release_all(id),
-        };
-        if changes {
-            self.write_record(id, record);
-        }
-        self.origins.keep(id, plan);
-        self.tell(Some(id), &reports);
-        reports
-    }
-
-    /// Names and record of a device that has gone.
-    fn withdraw(&self, id: &DeviceId, plan: &Plan) -> Vec<LinkReport> {
-        // the number may already be another device's: then the names are that one's business
-        let reused = self.tree.by_id(id).is_some_and(|now| now.devpath() != plan.event.devpath);
-        if reused {
-            return Vec::new();
-        }
-        let reports = self.forget(id);
-        self.tell(Some(id), &reports);
-        reports
-    }
-
-    /// Names, record and memory of a device end.
-    fn forget(&self, id: &DeviceId) -> Vec<LinkReport> {
-        let reports = self.names.release_all(id);
-        self.delete_record(id);
-        self.memory.forget(id);
-        self.origins.forget(id);
-        reports
-    }
-
-    fn write_record(&self, id: &DeviceId, record: &Record) {
-        if is_nothing(record) && record.init_usec.is_none() {
-            self.delete_record(id);
-        } else if let Err(error) = self.records.write(id, record) {
-            tracing::error!(%error, "what is known of this device is lost at the next start");
-        }
-    }
-
-    fn delete_record(&self, id: &DeviceId) {
-        if let Err(error) = self.records.delete(id) {
-            tracing::error!(%error, "the next start finds a record of a device that is gone");
-        }
-    }
 }
 
-/// True when rules gave the device nothing that is kept.
-fn is_nothing(record: &Record) -> bool {
-    *record == Record { init_usec: record.init_usec, node: record.node.clone(), ..Record::default() }
+/// The nodes of devices, by id. A record of udev's does not say the name of the node, and a link of a former run is known by it.
+fn nodes_of(devices: &[Present]) -> HashMap<DeviceId, LinkName> {
+    let node = |present: &Present| {
+        let name = present.properties.get("DEVNAME")?;
+        Some((present.device.id()?, LinkName::new(name).ok()?))
+    };
+    devices.iter().filter_map(node).collect()
 }

@@ -1,0 +1,156 @@
+//! Owns what an event leaves behind: node, names, record; and that nothing is left of a device that has gone.
+
+use bstr::BString;
+
+use super::{Engine, Reach};
+use crate::apply::disk::{self, DiskLock};
+use crate::apply::event;
+use crate::apply::links::Placed;
+use crate::apply::names::LinkReport;
+use crate::daemon::report;
+use crate::decide::Plan;
+use crate::device::{Device, Reader};
+use crate::ids::{Action, DeviceId, LinkName, NodeKind};
+use crate::store::record::Record;
+use crate::uevent::Uevent;
+
+impl Engine {
+    /// Asks for a shared lock on the whole disk of an event: who changes partitions or file systems holds it alone. It is to
+    /// be kept until the event has been handled.
+    pub(in crate::daemon) fn lock_disk(&self, uevent: &Uevent) -> DiskLock {
+        if self.site.reach != Reach::Everything
+            || uevent.subsystem != "block"
+            || uevent.action == Action::Remove
+        {
+            return DiskLock::Nothing;
+        }
+        let path = match uevent.devtype() {
+            Some(devtype) if devtype == "partition" => uevent.devpath.parent(),
+            _ => Some(uevent.devpath.clone()),
+        };
+        let Some(path) = path.filter(|path| !disk::is_never_locked(path.last())) else {
+            return DiskLock::Nothing;
+        };
+        let is_own = path == uevent.devpath;
+        let disk = self.tree.get(&path);
+        let number = if is_own { uevent.devnum() } else { disk.as_ref().and_then(Device::devnum) };
+        let of_disk = || Reader::new(&self.tree).uevent(disk.as_ref()?).get("DEVNAME").map(BString::from);
+        let name = if is_own { uevent.devname().map(BString::from) } else { of_disk() };
+        match (name.and_then(|name| LinkName::new(&name).ok()), number) {
+            (Some(node), Some(number)) => disk::lock(&self.nodes, &node, number),
+            _ => DiskLock::Nothing,
+        }
+    }
+
+    /// What is kept of a device after this plan. One that is not kept has no time either: it costs no file.
+    pub(super) fn new_record(&self, id: &DeviceId, plan: &Plan, old: Option<&Record>) -> Record {
+        let mut record = plan.record(old);
+        let is_kept = self.database.keeps(id, &Record { node: None, ..record.clone() });
+        if !is_kept && plan.run.is_empty() {
+            return Record { init_usec: None, ..record };
+        }
+        record.init_usec = record.init_usec.or_else(report::now_usec);
+        record
+    }
+
+    /// Node, names and record of a device that is there. The record says what is claimed before a link is made and until
+    /// it is gone, so that after a kill at any moment the next start knows every link that is ours.
+    pub(super) fn carry_out(
+        &self,
+        id: &DeviceId,
+        old: Option<&Record>,
+        plan: &Plan,
+        record: &Record,
+    ) -> Vec<LinkReport> {
+        if self.site.reach == Reach::Everything {
+            event::permissions(&self.nodes, plan);
+        }
+        let kept = old.map(|old| &old.links).into_iter().flatten();
+        let going: Vec<LinkName> = kept.filter(|link| !record.links.contains(*link)).cloned().collect();
+        let changes = !going.is_empty();
+        if changes {
+            let mut claimed = record.clone();
+            claimed.links.extend(going);
+            self.write_record(id, &claimed);
+        } else {
+            self.write_record(id, record);
+        }
+        let links: Vec<(LinkName, i32)> = plan.links.iter().map(|l| (l.name.clone(), l.priority)).collect();
+        self.number_link(id, record.node.as_ref());
+        let reports = match &record.node {
+            Some(node) => self.names.set(id, node, &links),
+            None => self.names.release_all(id),
+        };
+        if changes {
+            self.write_record(id, record);
+        }
+        self.origins.keep(id, plan);
+        self.tell(Some(id), &reports);
+        reports
+    }
+
+    /// Names and record of a device that has gone.
+    pub(super) fn withdraw(&self, id: &DeviceId, plan: &Plan) -> Vec<LinkReport> {
+        // the number may already be another device's: then the names are that one's business
+        let reused = self.tree.by_id(id).is_some_and(|now| now.devpath() != plan.event.devpath);
+        if reused {
+            return Vec::new();
+        }
+        let reports = self.forget(id);
+        self.tell(Some(id), &reports);
+        reports
+    }
+
+    /// Names, record and memory of a device end.
+    pub(super) fn forget(&self, id: &DeviceId) -> Vec<LinkReport> {
+        let reports = self.names.release_all(id);
+        self.number_link(id, None);
+        self.delete_record(id);
+        self.memory.forget(id);
+        self.origins.forget(id);
+        reports
+    }
+
+    /// The link by which every node can be found from its number, `block/MAJOR:MINOR` or `char/MAJOR:MINOR`: the device
+    /// manager makes it whatever rules say, and nobody else can claim it. `None`: the device has gone.
+    pub(super) fn number_link(&self, id: &DeviceId, node: Option<&LinkName>) {
+        let DeviceId::Node(number) = id else { return };
+        if self.site.reach != Reach::Everything {
+            return;
+        }
+        let kind = if number.kind == NodeKind::Block { "block" } else { "char" };
+        let name = format!("{kind}/{}:{}", number.major, number.minor);
+        let Ok(link) = LinkName::new(name.as_bytes()) else { return };
+        let farm = self.names.farm();
+        let done = match node {
+            Some(node) => farm.place(&link, node, |_| true).map(|placed| {
+                if let Placed::Refused(why) = placed {
+                    tracing::warn!(LINK = %link, "link {link} can't be made: {why}");
+                }
+            }),
+            None => farm.remove(&link, |_| true).map(drop),
+        };
+        if let Err(error) = done {
+            tracing::error!(LINK = %link, %error, "link {link} is not as it should be");
+        }
+    }
+
+    pub(super) fn write_record(&self, id: &DeviceId, record: &Record) {
+        // a device that rules gave nothing costs no file; with a time it is one whose programs are still to end
+        let nothing = !Record { node: None, ..record.clone() }.says_something() && record.init_usec.is_none();
+        let done = if nothing && !self.database.keeps(id, &Record::default()) {
+            self.database.delete(id)
+        } else {
+            self.database.write(id, record)
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "what is known of this device is lost at the next start");
+        }
+    }
+
+    pub(super) fn delete_record(&self, id: &DeviceId) {
+        if let Err(error) = self.database.delete(id) {
+            tracing::error!(%error, "the next start finds a record of a device that is gone");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Owns what is true of the whole machine and not of a device: the kernel's command line, architecture, kind of
+//! virtual machine or container, kernel release, host name, machine id.
+//!
+//! Everything is read below the given roots, when it is asked for. Never caches: such questions are rare.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bstr::{BString, ByteSlice};
+
+use crate::roots::Roots;
+
+/// The value of a key on the kernel's command line; the last one counts, a key alone is `1`.
+pub fn command_line(text: &[u8], key: &[u8]) -> Option<BString> {
+    let mut found = None;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let end = word_end(rest);
+        let (word, after) = rest.split_at(end);
+        match word.strip_prefix(key) {
+            Some(b"") => found = Some(BString::from("1")),
+            Some([b'=', value @ ..]) => found = Some(value.replace(b"\"", b"").into()),
+            _ => {}
+        }
+        rest = after.trim_start();
+    }
+    found
+}
+
+/// Where a word of the command line ends: white space between quotes belongs to it.
+fn word_end(text: &[u8]) -> usize {
+    let mut quoted = false;
+    text.iter()
+        .position(|b| {
+            quoted ^= *b == b'"';
+            !quoted && b.is_ascii_whitespace()
+        })
+        .unwrap_or(text.len())
+}
+
+/// The processor's architecture, in systemd's words (`x86-64`, `arm64`).
+pub fn architecture(roots: &Roots) -> String {
+    // The kernel's own machine name (Linux 6.1); before that what this program was built for.
+    let machine = fs::read(roots.proc.join("sys/kernel/arch")).unwrap_or_default();
+    let machine = machine.trim().to_str().unwrap_or_default().to_owned();
+    architecture_of(if machine.is_empty() { std::env::consts::ARCH } else { &machine }).to_owned()
+}
+
+/// The kernel's command line as it stands in `/proc/cmdline`; empty if it can't be read.
+pub fn kernel_command_line(roots: &Roots) -> BString {
+    fs::read(roots.proc.join("cmdline")).unwrap_or_default().into()
+}
+
+/// What `uname -r` says.
+pub fn kernel_release(roots: &Roots) -> BString {
+    trimmed(roots.proc.join("sys/kernel/osrelease"))
+}
+
+/// What `hostname` says.
+pub fn host_name(roots: &Roots) -> BString {
+    trimmed(roots.proc.join("sys/kernel/hostname"))
+}
+
+/// The machine's id (`machine-id(5)`); `None` while it has none.
+pub fn machine_id(roots: &Roots) -> Option<[u8; 16]> {
+    let text = trimmed(roots.etc.join("machine-id"));
+    // `from_str_radix` would take a sign
+    let is_id = text.len() == 32 && text.iter().all(u8::is_ascii_hexdigit);
+    let id = u128::from_str_radix(text.to_str().ok().filter(|_| is_id)?, 16).ok()?;
+    (id != 0).then(|| id.to_be_bytes())
+}
+
+fn trimmed(file: PathBuf) -> BString {
+    fs::read(file).unwrap_or_default().trim().into()
+}
+
+fn architecture_of(machine: &str) -> &str {
+    match machine {
+        "x86_64" => "x86-64",
+        "i386" | "i486" | "i586" | "i686" => "x86",
+        "aarch64" => "arm64",
+        "aarch64_be" => "arm64-be",
+        "ppc64" | "powerpc64" => "ppc64",
+        "ppc64le" => "ppc64-le",
+        "ppc" | "powerpc" => "ppc",
+        "loong64" => "loongarch64",
+        _ if machine.starts_with("arm") && machine.ends_with('b') => "arm-be",
+        _ if machine.starts_with("arm") => "arm",
+        other => other,
+    }
+}
+
+/// Vendor strings of firmware, and the machines that have them.
+const VENDORS: [(&str, &str); 11] = [
+    ("KVM", "kvm"),
+    ("OpenStack", "kvm"),
+    ("KubeVirt", "kvm"),
+    ("Amazon EC2", "amazon"),
+    ("QEMU", "qemu"),
+    ("VMware", "vmware"),
+    ("VMW", "vmware"),
+    ("innotek GmbH", "oracle"),
+    ("VirtualBox", "oracle"),
+    ("Parallels", "parallels"),
+    ("Bochs", "bochs"),
+];
+
+/// The kind of container or machine. Coarser than systemd's: no CPU instruction is asked.
+pub fn virtualisation(roots: &Roots) -> String {
+    let read =
+        |path: std::path::PathBuf| fs::read(path).map(|text| text.trim().to_str_lossy().into_owned()).ok();
+    if let Some(container) = read(roots.run.join("systemd/container")).filter(|name| !name.is_empty()) {
+        return container;
+    }
+    if let Some(hypervisor) = read(roots.sys.join("hypervisor/type")).filter(|name| !name.is_empty()) {
+        return hypervisor;
+    }
+    let firmware = ["product_name", "sys_vendor", "board_vendor", "bios_vendor"];
+    let named = firmware.iter().find_map(|file| {
+        let text = read(roots.sys.join("class/dmi/id").join(file))?;
+        VENDORS.iter().find(|(vendor, _)| text.starts_with(vendor)).map(|(_, kind)| (*kind).to_owned())
+    });
+    let hypervised = || {
+        let text = fs::read(roots.proc.join("cpuinfo")).unwrap_or_default();
+        let flags = text.lines().find(|line| line.starts_with(b"flags")).unwrap_or_default();
+        flags.fields().any(|flag| flag == b"hypervisor").then(|| "vm-other".to_owned())
+    };
+    named.or_else(hypervised).unwrap_or_else(|| "none".into())
+}
+
+/// The kind of confidential machine, by the device that the kernel gives its guest.
+pub fn confidential(roots: &Roots) -> &'static str {
+    let guests = [("sev_guest", "sev-snp"), ("tdx_guest", "tdx")];
+    let found = guests.iter().find(|(device, _)| roots.sys.join("class/misc").join(device).exists());
+    found.map_or("none", |(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_words() {
+        let line = b"ro quiet net.ifnames=0 name=\"a b\" x=1 x=2 empty= -- quietly\n";
+        for (key, expected) in [
+            ("quiet", Some("1")),
+            ("net.ifnames", Some("0")),
+            ("name", Some("a b")),
+            ("x", Some("2")),
+            ("empty", Some("")),
+            ("qui", None),
+            ("b", None),
+        ] {
+            assert_eq!(command_line(line, key.as_bytes()), expected.map(BString::from), "{key}");
+        }
+    }
+
+    #[test]
+    fn architectures() {
+        for (machine, expected) in [
+            ("x86_64", "x86-64"),
+            ("i686", "x86"),
+            ("aarch64", "arm64"),
+            ("armv7l", "arm"),
+            ("riscv64", "riscv64"),
+        ] {
+            assert_eq!(architecture_of(machine), expected);
+        }
+    }
+
+    #[test]
+    fn machine_ids() {
+        let etc = tempfile::tempdir().unwrap();
+        let mut roots = Roots::system();
+        roots.etc = etc.path().into();
+        assert_eq!(machine_id(&roots), None);
+        for (text, known) in [
+            ("0123456789abcdef0123456789abcdef\n", true),
+            ("uninitialized\n", false),
+            ("00000000000000000000000000000000\n", false),
+            ("+123456789abcdef0123456789abcdef\n", false),
+            ("", false),
+        ] {
+            fs::write(etc.path().join("machine-id"), text).unwrap();
+            let id = machine_id(&roots);
+            assert_eq!(id.is_some(), known, "{text:?}");
+            assert!(id.is_none_or(|id| id.starts_with(&[0x01, 0x23, 0x45])));
+        }
+    }
+}

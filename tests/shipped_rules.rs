@@ -1,0 +1,143 @@
+//! The standard rules beside those of Debian's `udev`: on every device of the recordings, and of this machine, both give the
+//! same links, permissions, properties, tags and programs. What is different is listed in `shipped_rules/differences.txt`,
+//! each with its reason, and nothing stands there that is not found.
+
+#![cfg(test)]
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "shipped_rules/facts.rs"]
+mod facts;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use facts::{Machine, Rules, facts};
+use nameplate::ids::Action;
+use nameplate::roots::Roots;
+use nameplate::text::{Case, Pattern};
+
+/// A pattern of what may be different.
+struct Accepted {
+    pattern: Pattern,
+    text: String,
+    line: usize,
+}
+
+/// The file's patterns: lines that begin with `+` (only nameplate's rules say so) or `-` (only Debian's); lines above them
+/// that begin with `#` are the reason.
+fn accepted(text: &str) -> Vec<Accepted> {
+    let mut reason = false;
+    let mut out = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        match line.chars().next() {
+            None => reason = false,
+            Some('#') => reason = true,
+            Some('+' | '-') => {
+                assert!(reason, "differences.txt:{}: no reason above", at + 1);
+                let pattern = Pattern::single(line.as_bytes(), Case::Sensitive);
+                out.push(Accepted { pattern, text: line.into(), line: at + 1 });
+            }
+            Some(_) => panic!("differences.txt:{}: neither reason nor difference", at + 1),
+        }
+    }
+    out
+}
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn recordings() -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = ["tests/trees", "rules/recordings"]
+        .iter()
+        .flat_map(|dir| fs::read_dir(top().join(dir)).unwrap())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "umockdev"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Debian's files that the standard rules give way to, as far as they are installed.
+fn debian(shipped: &Rules) -> Option<Rules> {
+    let dirs = Roots::system().udev_rule_dirs();
+    let lib = dirs.last().unwrap();
+    if !lib.join("50-udev-default.rules").exists() {
+        return None;
+    }
+    let there: Vec<PathBuf> =
+        shipped.stands_for.iter().map(|name| lib.join(name)).filter(|path| path.exists()).collect();
+    Some(Rules::files(&there))
+}
+
+/// What only one of both says, each line with a sign and what it is about.
+fn differences(machine: &Machine, ours: &Rules, theirs: &Rules) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    for path in machine.paths() {
+        for action in [Action::Add, Action::Change, Action::Remove] {
+            let ours = facts(machine, &path, action, ours);
+            let theirs = facts(machine, &path, action, theirs);
+            let subsystem = machine.subsystem(&path);
+            let kernel = path.as_bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
+            let kernel = String::from_utf8_lossy(kernel).into_owned();
+            let mut add = |sign: char, lines: &mut dyn Iterator<Item = &String>| {
+                for line in lines {
+                    let about = format!("{} {path}", machine.name);
+                    out.push((format!("{sign} {subsystem} {kernel} {action}: {line}"), about));
+                }
+            };
+            add('+', &mut ours.difference(&theirs));
+            add('-', &mut theirs.difference(&ours));
+        }
+    }
+    out
+}
+
+#[test]
+fn the_same_as_debians_but_for_what_is_listed() {
+    let shipped = Rules::directory(&top().join("rules"));
+    let Some(debian) = debian(&shipped) else { return common::skip("Debian's udev is not installed") };
+    let accepted = accepted(&fs::read_to_string(top().join("tests/shipped_rules/differences.txt")).unwrap());
+    let mut found = BTreeSet::new();
+    let mut unexpected = Vec::new();
+    let mut compare = |machine: &Machine, used: &mut BTreeSet<usize>| {
+        for (line, about) in differences(machine, &shipped, &debian) {
+            let matching = accepted.iter().filter(|one| one.pattern.matches(line.as_bytes()));
+            let lines: Vec<usize> = matching.map(|one| one.line).collect();
+            if lines.is_empty() {
+                unexpected.push(format!("{line}    ({about})"));
+            }
+            used.extend(lines);
+        }
+    };
+    for file in recordings() {
+        compare(&Machine::recorded(&file), &mut found);
+    }
+    let stale: Vec<_> = accepted
+        .iter()
+        .filter(|one| !found.contains(&one.line))
+        .map(|one| format!("differences.txt:{}: not found any more: {}", one.line, one.text))
+        .collect();
+    // What this machine has is no part of what has to be listed.
+    compare(&Machine::live(), &mut BTreeSet::new());
+    unexpected.extend(stale);
+    assert!(unexpected.is_empty(), "{} differences\n{}", unexpected.len(), unexpected.join("\n"));
+}
+
+/// With the files of Debian's udev installed none of the standard rules is in force: nothing is done twice.
+#[test]
+fn beside_debians_files_none_is_in_force() {
+    let own = top().join("rules");
+    let shipped = Rules::directory(&own);
+    if debian(&shipped).is_none() {
+        return common::skip("Debian's udev is not installed");
+    }
+    let dirs = Roots::system().udev_rule_dirs();
+    let both = Rules::load(&[&[own], &dirs[..]].concat());
+    assert!(shipped.counts.len() >= 30, "{:?}", shipped.counts);
+    for (name, alone) in &shipped.counts {
+        assert!(*alone > 0 && both.counts[name] == 0, "{name}: {alone} rules, {} beside", both.counts[name]);
+    }
+}

@@ -1,0 +1,164 @@
+//! What a set of rules makes of a device, as lines that can be compared; no program runs and nothing is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nameplate::builtin;
+use nameplate::decide::{
+    Dry, Event, EventHost, Plan, Records, SkippedPrograms, Sourced, Surroundings, decide,
+};
+use nameplate::device::{Reader, Source, Tree};
+use nameplate::diag::{Severity, SourceFile};
+use nameplate::ids::{Action, DevPath, DeviceId, SeqNum};
+use nameplate::recording::Recording;
+use nameplate::roots::Roots;
+use nameplate::rules::compile::Compiled;
+use nameplate::rules::convert::AnyAccount;
+use nameplate::rules::eval::Account;
+use nameplate::rules::load::{Loaded, load, load_files};
+use nameplate::rules::toml::{self, Known};
+use nameplate::rules::trace::Unobserved;
+use nameplate::store::index::Indexes;
+use nameplate::store::record::Record;
+use nameplate::uevent::Uevent;
+
+/// Rules of some files.
+pub(crate) struct Rules {
+    compiled: Compiled,
+    /// Rules by file name.
+    pub(crate) counts: BTreeMap<String, usize>,
+    /// The files that these would give way to.
+    pub(crate) stands_for: Vec<String>,
+}
+
+fn known() -> Known<'static> {
+    Known { accounts: &AnyAccount, builtins: builtin::NAMES }
+}
+
+impl Rules {
+    pub(crate) fn directory(dir: &Path) -> Self {
+        Self::load(&[dir.into()])
+    }
+
+    pub(crate) fn load(dirs: &[PathBuf]) -> Self {
+        Self::new(&load(dirs, &known()))
+    }
+
+    pub(crate) fn files(files: &[PathBuf]) -> Self {
+        Self::new(&load_files(files, &known()))
+    }
+
+    fn new(loaded: &Loaded) -> Self {
+        let error = loaded.diagnostics.iter().find(|one| one.severity == Severity::Error);
+        assert!(error.is_none(), "{error:?}");
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let counts = loaded.files.iter().map(|file| (name(&file.source.path), file.rules.len()));
+        let toml = loaded.files.iter().filter(|file| name(&file.source.path).ends_with(".toml"));
+        let parsed = toml
+            .map(|file| toml::parse(&SourceFile::new(Path::new(""), file.source.text.as_bytes()), &known()));
+        Self {
+            compiled: Compiled::new(&loaded.files),
+            counts: counts.collect(),
+            stands_for: parsed.flat_map(|file| file.gives_way_to).map(|(_, name)| name).collect(),
+        }
+    }
+}
+
+/// Devices of a recording, or of this machine.
+pub(crate) struct Machine {
+    /// What it is called.
+    pub(crate) name: String,
+    tree: Tree,
+}
+
+impl Machine {
+    pub(crate) fn recorded(file: &Path) -> Self {
+        let recording = Recording::parse(&fs::read(file).unwrap()).unwrap();
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        Self { name, tree: walked(Source::Recording(recording)) }
+    }
+
+    pub(crate) fn live() -> Self {
+        Self { name: "this machine".into(), tree: walked(Source::Live(Roots::system().sys)) }
+    }
+
+    pub(crate) fn paths(&self) -> Vec<DevPath> {
+        self.tree.devices().iter().map(|device| device.devpath()).collect()
+    }
+
+    pub(crate) fn subsystem(&self, path: &DevPath) -> String {
+        let subsystem = self.tree.get(path).and_then(|device| device.subsystem());
+        subsystem.unwrap_or_default().to_string()
+    }
+
+    /// What the udev of that day made of a device.
+    fn recorded_record(&self, path: &DevPath) -> Record {
+        let Source::Recording(recording) = self.tree.source() else { return Record::default() };
+        let properties = recording.device(path.as_bytes()).map(|device| device.udev.clone());
+        Record { properties: properties.unwrap_or_default(), ..Record::default() }
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl Records for Machine {
+    fn record(&self, id: &DeviceId) -> Option<Record> {
+        Some(self.recorded_record(&self.tree.by_id(id)?.devpath()))
+    }
+}
+
+fn walked(source: Source) -> Tree {
+    let tree = Tree::new(source);
+    tree.walk();
+    tree
+}
+
+/// All that the rules say of an event of that device, a line each.
+pub(crate) fn facts(machine: &Machine, path: &DevPath, action: Action, rules: &Rules) -> BTreeSet<String> {
+    let tree = &machine.tree;
+    // On a live machine it may be gone by now.
+    let Some(device) = tree.get(path) else { return BTreeSet::new() };
+    let properties = (*Reader::new(tree).uevent(&device)).clone();
+    let subsystem = device.subsystem().unwrap_or_default();
+    let uevent = Uevent::from_facts(action, path.clone(), subsystem, SeqNum(0), properties);
+    let record = machine.recorded_record(path);
+    let event = Event { uevent: &uevent, device: Some(&device), record: Some(&record) };
+    let roots = match tree.source() {
+        Source::Live(_) => Roots::system(),
+        Source::Recording(_) => Roots::below(Path::new("/nowhere")),
+    };
+    let shared = builtin::Shared::new(&roots);
+    let around =
+        Surroundings { tree, roots: &roots, records: machine, accounts: &AnyAccount, shared: &shared };
+    let numbers = Indexes::new(Path::new(""));
+    let programs = SkippedPrograms::default();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut host = EventHost::new(around, &event, deadline, Dry::new(&programs, &numbers));
+    lines(&decide(&rules.compiled, &event, &roots, &mut host, &mut Unobserved))
+}
+
+fn lines(plan: &Plan) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    if let Some(node) = &plan.node {
+        let mut account = |what: &str, account: &Option<Sourced<Account>>| {
+            out.extend(account.as_ref().map(|account| format!("{what} {:?}", account.value)));
+        };
+        account("owner", &node.owner);
+        account("group", &node.group);
+        out.extend(node.mode.as_ref().map(|mode| format!("mode {:04o}", mode.value)));
+    }
+    out.extend(plan.netif.as_ref().map(|netif| format!("name {}", netif.name)));
+    out.extend(plan.links.iter().map(|link| format!("link {} {}", link.name, link.priority)));
+    out.extend(plan.properties.iter().map(|one| format!("property {}={}", one.key, one.value)));
+    out.extend(plan.tags.iter().map(|one| format!("tag {}", one.tag.as_str())));
+    out.extend(plan.watch.as_ref().map(|watch| format!("watch {}", watch.value)));
+    out.extend(plan.run.iter().map(|job| format!("run {:?}", job.value)));
+    out.extend(plan.writes.iter().map(|write| format!("write {:?} {:?}", write.target, write.value)));
+    out
+}
