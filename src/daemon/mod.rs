@@ -7,7 +7,9 @@ mod commands;
 pub mod control;
 mod core;
 mod counters;
+mod device_manager;
 mod engine;
+mod inherited;
 mod job;
 mod listeners;
 pub mod mode;
@@ -34,7 +36,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -144,11 +146,17 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let _signals =
         SignalThread::start(main.clone()).map_err(|e| DaemonError::Start("the signal thread", e))?;
     // listening begins before anything is looked at: what comes in between is in the socket
-    let socket = KernelSocket::open(settings.receive_buffer)?;
+    let mut inherited = if settings.site.reach == Reach::Everything {
+        inherited::take()
+    } else {
+        inherited::Sockets::default()
+    };
+    let socket = inherited::kernel_socket(inherited.kernel.take(), settings.receive_buffer)?;
     let before = last_seqnum(&settings.site.roots);
     let core = Arc::new(core(settings, &socket, main)?);
     let server =
         Server::start(&socket_path(&core.engine.site().run_dir), Arc::new(Service(Arc::clone(&core))))?;
+    let udev_sockets = device_manager::serve(&core, inherited.control)?;
     // before the rules are read: what changes in between is read again
     let watch = watch_rules(&core);
     let starting = Arc::clone(&core);
@@ -171,7 +179,7 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     if left > 0 {
         tracing::warn!("{left} events are not finished: the next start takes them up again");
     }
-    drop(server);
+    drop((udev_sockets, server));
     wait_for_start(&thread.map_err(|error| DaemonError::Start("the start", error))?, end);
     ended
 }
@@ -204,6 +212,7 @@ fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Res
         listeners: listeners.transpose().map_err(|e| DaemonError::Start("the socket for listeners", e))?,
         workers: Workers::default(),
         worker_count: settings.workers,
+        children_max: AtomicUsize::new(0),
         counters: Arc::default(),
         broadcast: Arc::new(Broadcast::new()),
         wake: reader::wake_fd().map_err(|e| DaemonError::Start("the reader", e))?,

@@ -174,6 +174,12 @@ impl Known {
         self.record.iter().flat_map(|record| &record.tags)
     }
 
+    /// The device as the kernel knows it.
+    pub(super) fn without_record(mut self) -> Self {
+        self.record = None;
+        self
+    }
+
     /// True when the device manager has handled the device.
     pub(super) fn is_initialized(&self) -> bool {
         self.record.is_some()

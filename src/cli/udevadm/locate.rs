@@ -77,7 +77,8 @@ pub(super) fn absolute(context: &Context, argument: &OsStr, below: Below) -> Opt
 pub(super) fn at(context: &Context, machine: &Machine, path: &Path) -> Option<Known> {
     let bytes = path.as_os_str().as_bytes();
     if let Some(below) = device_arg::below_sys(bytes) {
-        let devpath = device_arg::sysfs_path(&context.roots.sys, &machine.sys(below.trim_start_with(|c| c == '/')))?;
+        let devpath =
+            device_arg::sysfs_path(&context.roots.sys, &machine.sys(below.trim_start_with(|c| c == '/')))?;
         return machine.load(&devpath);
     }
     let devpath = device_arg::resolve(context, path.as_os_str()).ok()?;

@@ -15,10 +15,12 @@ use super::context::{Common, Context};
 use super::exit::Failure;
 
 mod cat;
+mod connection;
 mod control;
 mod device;
 mod hwdb;
 mod info;
+mod listen;
 mod locate;
 mod lock;
 mod monitor;
@@ -103,7 +105,9 @@ type Ended = Result<u8, Refused>;
 
 /// Systemd's words for an error of the kernel's.
 fn reason(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |raw| nix::errno::Errno::from_raw(raw).desc().into())
+    error
+        .raw_os_error()
+        .map_or_else(|| error.to_string(), |raw| nix::errno::Errno::from_raw(raw).desc().into())
 }
 
 /// True when the program was called by the name.
@@ -129,7 +133,8 @@ fn command() -> clap::Command {
 /// Answers as udevadm: `arguments` begin behind the program's name.
 pub(super) fn main(common: Common, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
-    let parsed = command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed =
+        command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) if error.kind() == clap::error::ErrorKind::DisplayVersion => {
@@ -142,7 +147,9 @@ pub(super) fn main(common: Common, arguments: impl IntoIterator<Item = OsString>
         }
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let ended = Context::new(common).map_err(Refused::from).and_then(|context| dispatch(cli.verb, &context, &mut out));
+    let ended = Context::new(common)
+        .map_err(Refused::from)
+        .and_then(|context| dispatch(cli.verb, &context, &mut out));
     let flushed = out.flush();
     match ended.and_then(|code| Ok(flushed.map(|()| code)?)) {
         Ok(code) => code.into(),

@@ -155,7 +155,9 @@ impl Tests {
         Self {
             subsystems: (patterns(&filters.subsystem_match), patterns(&filters.subsystem_nomatch)),
             attributes: (attributes(&filters.attr_match), attributes(&filters.attr_nomatch)),
-            properties: properties.map(|(key, value)| (pattern(&key), value.unwrap_or(pattern(b"*")))).collect(),
+            properties: properties
+                .map(|(key, value)| (pattern(&key), value.unwrap_or(pattern(b"*"))))
+                .collect(),
             tags: filters.tag_match.iter().map(|tag| tag.as_bytes().into()).collect(),
             names: patterns(&filters.sysname_match),
             initialized: either.then_some(filters.initialized_match),
@@ -185,7 +187,9 @@ impl Tests {
         let has = |(name, value): &Attribute| {
             let found = reader.attribute(&known.device, name);
             found.is_some_and(|found| {
-                value.as_ref().is_none_or(|value| value.matches(found.trim_end_with(|c| "\n\r\t ".contains(c))))
+                value
+                    .as_ref()
+                    .is_none_or(|value| value.matches(found.trim_end_with(|c| "\n\r\t ".contains(c))))
             })
         };
         wanted.iter().all(has) && !unwanted.iter().any(has)
@@ -193,9 +197,10 @@ impl Tests {
 
     fn properties_match(&self, machine: &Machine, known: &Known) -> bool {
         self.properties.is_empty()
-            || known.properties(machine, Order::FileFirst).iter().any(|(key, value)| {
-                self.properties.iter().any(|(k, v)| k.matches(key) && v.matches(value))
-            })
+            || known
+                .properties(machine, Order::FileFirst)
+                .iter()
+                .any(|(key, value)| self.properties.iter().any(|(k, v)| k.matches(key) && v.matches(value)))
     }
 }
 
@@ -218,7 +223,8 @@ fn controls(a: &[u8], b: &[u8]) -> Option<Ordering> {
     if a.get(..end_a) != b.get(..end_b) {
         return None;
     }
-    let is_control = |path: &[u8], end: usize| path.get(end..).is_some_and(|rest| rest.starts_with(b"/controlC"));
+    let is_control =
+        |path: &[u8], end: usize| path.get(end..).is_some_and(|rest| rest.starts_with(b"/controlC"));
     match (is_control(a, end_a), is_control(b, end_b)) {
         (true, false) => Some(Ordering::Greater),
         (false, true) => Some(Ordering::Less),

@@ -23,8 +23,8 @@ use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::config::ResolveNames;
 use crate::decide::{
-    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner, Surroundings, Unwriting,
-    decide,
+    DeedRunner, Effects, Event, EventHost, Globals, Live, NoDeeds, Plan, ProgramRunner, Surroundings,
+    Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
@@ -116,6 +116,7 @@ pub struct Engine {
     accounts: Box<dyn Accounts + Send + Sync>,
     programs: Programs,
     shared: builtin::Shared,
+    globals: Globals,
     deeds: Deeds,
     /// Interfaces that wait for names.
     interface_names: Exchange,
@@ -149,6 +150,7 @@ impl Engine {
             numbers: Indexes::new(&site.state_dir),
             programs: Programs::new(&site.roots, site.program_timeout),
             shared: builtin::Shared::new(&site.roots),
+            globals: Globals::default(),
             deeds: Deeds::new(&site.roots),
             interface_names: Exchange::default(),
             memory: Memory::default(),
@@ -405,7 +407,13 @@ impl Engine {
             records: self.database.records(),
             accounts: &*self.accounts,
             shared: &self.shared,
+            globals: &self.globals,
         }
+    }
+
+    /// The properties that every event has.
+    pub(crate) fn globals(&self) -> &Globals {
+        &self.globals
     }
 
     fn deadline(&self) -> Instant {

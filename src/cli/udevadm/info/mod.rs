@@ -159,8 +159,9 @@ fn each(
             .map_err(|missing| unknown(argument, missing))
             .and_then(|known| {
                 let known = waited(options, context, machine, known)?;
-                let by_node = locate::absolute(context, argument, below)
-                    .is_some_and(|path| crate::cli::device_arg::below_dev(super::device::bytes(&path)).is_some());
+                let by_node = locate::absolute(context, argument, below).is_some_and(|path| {
+                    crate::cli::device_arg::below_dev(super::device::bytes(&path)).is_some()
+                });
                 one(options, query, form, machine, (&known, by_node), out)
             });
         if let Err(Refused(message)) = shown {
@@ -185,9 +186,10 @@ fn waited(options: &Options, context: &Context, machine: &Machine, known: Known)
     let Some(seconds) = &options.wait_for_initialization else { return Ok(known) };
     let patience = match seconds.as_str() {
         "" => None,
-        seconds => Some(super::queue::seconds(seconds).ok_or_else(|| {
-            Refused::new(format!("Failed to parse timeout value: {seconds}"))
-        })?),
+        seconds => Some(
+            super::queue::seconds(seconds)
+                .ok_or_else(|| Refused::new(format!("Failed to parse timeout value: {seconds}")))?,
+        ),
     };
     let end = patience.and_then(|patience: Duration| Instant::now().checked_add(patience));
     let found = super::wait::until(context, end, || {

@@ -48,7 +48,12 @@ pub(super) fn line(out: &mut dyn Write, text: &[u8]) -> io::Result<()> {
 }
 
 /// Nodes or links on one line.
-pub(super) fn names(out: &mut dyn Write, paths: &[PathBuf], machine: &Machine, form: &Form) -> io::Result<()> {
+pub(super) fn names(
+    out: &mut dyn Write,
+    paths: &[PathBuf],
+    machine: &Machine,
+    form: &Form,
+) -> io::Result<()> {
     let below = |path: &PathBuf| match path.strip_prefix(&machine.roots.dev) {
         Ok(below) if !form.root => below.to_owned(),
         _ => path.clone(),
@@ -153,7 +158,10 @@ pub(super) fn json(out: &mut dyn Write, object: &Object, form: Json) -> io::Resu
     match form {
         Json::Pretty => {
             let tab = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-            serde::Serialize::serialize(&Ordered(object), &mut serde_json::Serializer::with_formatter(&mut *out, tab))?;
+            serde::Serialize::serialize(
+                &Ordered(object),
+                &mut serde_json::Serializer::with_formatter(&mut *out, tab),
+            )?;
         }
         Json::Short | Json::Off => serde_json::to_writer(&mut *out, &Ordered(object))?,
     }
@@ -183,7 +191,8 @@ pub(super) fn tree(
     let paths: Vec<DevPath> = all.values().map(Known::devpath).collect();
     let known: Vec<Known> = all.into_values().collect();
     let set: BTreeSet<DevPath> = paths.iter().cloned().collect();
-    let parent = |path: &DevPath| std::iter::successors(path.parent(), DevPath::parent).find(|p| set.contains(p));
+    let parent =
+        |path: &DevPath| std::iter::successors(path.parent(), DevPath::parent).find(|p| set.contains(p));
     let mut children: BTreeMap<Option<DevPath>, Vec<&Known>> = BTreeMap::new();
     for known in &known {
         children.entry(parent(&known.devpath())).or_default().push(known);

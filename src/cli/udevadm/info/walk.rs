@@ -10,8 +10,7 @@ use super::show::{self, Json, Object};
 use crate::device::Reader;
 
 /// Attributes that say nothing, or that rules have other words for.
-const SKIPPED: [&[u8]; 7] =
-    [b"uevent", b"dev", b"modalias", b"resource", b"driver", b"subsystem", b"module"];
+const SKIPPED: [&[u8]; 7] = [b"uevent", b"dev", b"modalias", b"resource", b"driver", b"subsystem", b"module"];
 
 const HEAD: &str = "
 Below are the device and the devices above it, each with all that udev
@@ -45,7 +44,10 @@ fn attributes(reader: &Reader<'_>, known: &Known) -> Vec<(BString, BString)> {
         .filter(|name| !SKIPPED.contains(&name.as_slice()))
         .filter_map(|name| {
             let value = reader.attribute(&known.device, &name)?;
-            let end = value.iter().rposition(|&b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')).map_or(0, |at| at + 1);
+            let end = value
+                .iter()
+                .rposition(|&b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
+                .map_or(0, |at| at + 1);
             let value = value.get(..end).unwrap_or_default();
             // a path, or something that can't be written in a rule
             let shown = !value.starts_with(b"/") && value.iter().all(|b| matches!(b, b' '..=b'~'));
