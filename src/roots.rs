@@ -86,6 +86,11 @@ impl Roots {
         [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("udev")).into()
     }
 
+    /// The top of the tree. Another directory than before when an initramfs has given way to the system.
+    pub fn top(&self) -> PathBuf {
+        self.etc.join("..")
+    }
+
     /// The file that says that this is an initramfs.
     pub fn initramfs_mark(&self) -> PathBuf {
         self.etc.join("initrd-release")

@@ -52,7 +52,8 @@ impl From<ModeArg> for config::Mode {
 
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) -> Result<Exit, Failure> {
-    let mode = mode::choose(options.mode.map_or(context.config.config.mode, Into::into), &context.roots);
+    let asked = options.mode.map_or(context.config.config.mode, Into::into);
+    let mode = mode::choose(asked, &context.roots);
     let mut context = context.clone();
     if mode == Mode::Standalone {
         context.config = context.config_source.read_as_manager();
@@ -72,6 +73,7 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
     let settings = Settings {
         site,
         mode,
+        mode_reason: reason(asked, mode).to_owned(),
         rule_dirs: context.rule_dirs(mode),
         workers: config.workers.map_or_else(processors, Into::into),
         queue_limit: config.queue_limit.into(),
@@ -85,6 +87,15 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
     }
     daemon::run(settings).map_err(failed)?;
     Ok(Exit::Ok)
+}
+
+/// Why it is this mode.
+fn reason(asked: config::Mode, mode: Mode) -> &'static str {
+    match (asked, mode) {
+        (config::Mode::Auto, Mode::Companion) => "a udevd answers",
+        (config::Mode::Auto, Mode::Standalone) => "no udevd answers",
+        _ => "as configured",
+    }
 }
 
 fn processors() -> usize {
