@@ -13,6 +13,8 @@ mod beside;
 mod chaos;
 #[path = "real/claims.rs"]
 mod claims;
+#[path = "real/companion.rs"]
+mod companion;
 #[path = "real/crash.rs"]
 mod crash;
 #[path = "real/hotplug.rs"]

@@ -4,7 +4,7 @@
 //! sysfs, has names that may be another interface's on this machine. Never changes an interface.
 
 use bstr::{BString, ByteSlice};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::if_indextoname;
 use nix::sys::statfs::{SYSFS_MAGIC, statfs};
 
 use super::{BuiltinError, Context};
@@ -26,7 +26,9 @@ impl Card {
     pub(super) fn of(context: &Context<'_>) -> Result<Self, BuiltinError> {
         let index = context.device.ifindex().ok_or(BuiltinError::NotAnInterface)?;
         let name = context.device.sysname();
-        let is_it = || if_nametoindex(name.as_slice()).is_ok_and(|found| found == index.get());
+        // Not the index by the name: the kernel tells of a new name a moment before it finds the interface by it. What
+        // asks by name through ethtool waits for that moment to pass.
+        let is_it = || if_indextoname(index.get()).is_ok_and(|found| found.to_bytes() == name.as_slice());
         if is_live(context.reader.tree()) && is_it() {
             Ok(Self { name, index })
         } else {

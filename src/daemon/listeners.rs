@@ -36,15 +36,7 @@ impl Listeners {
     /// Tells of an event that could not be handled, and by what error where there is one: listeners that wait for the device
     /// learn that nothing more comes.
     pub(super) fn failed(&self, uevent: &Uevent, error: Option<Errno>) {
-        let mut properties = uevent.properties.clone();
-        if let Some(node) = uevent.devname() {
-            put(&mut properties, "DEVNAME", absolute(&self.roots, node));
-        }
-        put(&mut properties, "UDEV_WORKER_FAILED", "1");
-        if let Some(error) = error {
-            put(&mut properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
-            put(&mut properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
-        }
+        let properties = failure(&self.roots, uevent, error);
         self.send(uevent, properties, &BTreeSet::new());
     }
 
@@ -62,6 +54,21 @@ impl Listeners {
             tracing::error!(%error, "listeners are not told of this event");
         }
     }
+}
+
+/// What the kernel said of the device, and that handling it failed. That no process has died is true as well: there is neither
+/// a signal nor an exit status.
+fn failure(roots: &Roots, uevent: &Uevent, error: Option<Errno>) -> Properties {
+    let mut properties = uevent.properties.clone();
+    if let Some(node) = uevent.devname() {
+        put(&mut properties, "DEVNAME", absolute(roots, node));
+    }
+    put(&mut properties, "UDEV_WORKER_FAILED", "1");
+    if let Some(error) = error {
+        put(&mut properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
+        put(&mut properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
+    }
+    properties
 }
 
 /// All that libudev shows of the device.
@@ -95,4 +102,32 @@ fn absolute(roots: &Roots, name: &[u8]) -> BString {
         return name.into();
     }
     bstr::concat([roots.dev.as_os_str().as_encoded_bytes().as_bstr(), b"/".as_bstr(), name.as_bstr()]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Action, DevPath};
+
+    #[test]
+    fn what_a_failure_says() {
+        let properties: Properties = [("ACTION", "add"), ("DEVNAME", "np0")].into_iter().collect();
+        let path = DevPath::new(b"/devices/np0").unwrap();
+        let uevent = Uevent::from_facts(Action::Add, path, "np".into(), SeqNum(7), properties);
+        let said = |error| {
+            let all = failure(&Roots::system(), &uevent, error);
+            [
+                "DEVNAME",
+                "UDEV_WORKER_FAILED",
+                "UDEV_WORKER_ERRNO",
+                "UDEV_WORKER_ERRNO_NAME",
+                "UDEV_WORKER_SIGNAL",
+            ]
+            .map(|key| all.get(key).map(|value| value.to_string()))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(said(None), [some("/dev/np0"), some("1"), None, None, None]);
+        let timed_out = [some("/dev/np0"), some("1"), some("110"), some("ETIMEDOUT"), None];
+        assert_eq!(said(Some(Errno::ETIMEDOUT)), timed_out);
+    }
 }

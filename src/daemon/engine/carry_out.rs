@@ -176,11 +176,22 @@ impl Engine {
                     tracing::warn!(LINK = %link, "link {link} can't be made: {why}");
                 }
             }),
+            None if self.is_anothers_now(id, &name) => return,
             None => farm.remove(&link, |_| true).map(drop),
         };
         if let Err(error) = done {
             tracing::error!(LINK = %link, %error, "link {link} is not as it should be");
         }
+    }
+
+    /// True when sysfs has another device under the number (`block/MAJOR:MINOR`) of the one that goes: its event is still to
+    /// come, and the link is already right.
+    fn is_anothers_now(&self, id: &DeviceId, number: &str) -> bool {
+        let Ok(target) = std::fs::read_link(self.site.roots.sys.join("dev").join(number)) else {
+            return false;
+        };
+        let goes = self.tree.by_id(id).map(|device| device.devpath());
+        goes.is_none_or(|goes| !target.ends_with(crate::daemon::view::path(goes.relative())))
     }
 
     pub(super) fn write_record(&self, id: &DeviceId, record: &Record) {

@@ -1,16 +1,17 @@
 # A running system goes from udevd to nameplate and back. What there is before and after each change goes to `WORK/out`.
 . "$(dirname "$0")/stage.sh"
+memory=7
 
-all="$(for n in 0 1 2; do echo "b7:$((loop + n))"; done) c1:3"
+all="$(for n in 0 1 2; do echo "b7:$((loop + n))"; done) c1:7"
 # Links with their inodes: one that is deleted, or made anew, comes back with another. With the times of the first events.
 links() {
     echo "-- $1"
-    find /dev -type l -printf '%P %l %i\n' | grep -E "np/|block/7:${loop%?}|char/1:3 " | sort
+    find /dev -type l -printf '%P %l %i\n' | grep -E "np/|block/7:${loop%?}|char/1:7 " | sort
     grep -H ^I: $(for id in $all; do echo "/run/udev/data/$id"; done)
 }
 trigger() {
-    for n in 0 1 2; do udevadm trigger --action=$1 "/sys/block/loop$((loop + n))"; done
-    udevadm trigger --action=$1 /sys/class/mem/null
+    for n in 0 1 2; do ask $1 "/sys/block/loop$((loop + n))"; done
+    ask $1 /sys/class/mem/full
     settle
 }
 # What udevd keeps of claims and watches, without the numbers of watches.
@@ -18,7 +19,7 @@ stacks() { (cd /run/udev && find links watch -type l -printf '%p %l\n' 2>/dev/nu
 remove_holder() {
     holder=$(basename "$(readlink /dev/np/shared)")
     echo "shared: $holder"
-    udevadm trigger --action=remove "/sys/block/$holder"
+    ask remove "/sys/block/$holder"
     settle
     echo "shared after its removal: $(basename "$(readlink /dev/np/shared)")"
 }
@@ -27,7 +28,7 @@ remove_holder() {
     start udevd
     trigger add
     # of equals the last has the name for udevd
-    udevadm trigger --action=change "/sys/block/loop$loop"
+    ask change "/sys/block/loop$loop"
     settle
     show udevd $all
     links udevd

@@ -28,8 +28,9 @@ mkdir /dev/shm /dev/net
 mknod -m 666 /dev/net/tun c 10 200
 mknod -m 666 /dev/null c 1 3
 mknod -m 666 /dev/zero c 1 5
+mknod -m 666 /dev/full c 1 7
 mknod -m 600 /dev/np-static c 1 3
-node() { mknod -m 600 "/dev/$1" b $(tr : ' ' <"/sys/block/$1/dev"); }
+node() { mknod -m 600 "/dev/$1" b $(tr : ' ' <"/sys/class/block/$1/dev"); }
 for n in 0 1 2; do node loop$((loop + n)); done
 [ -z "$zram" ] || node "zram$zram"
 
@@ -57,6 +58,8 @@ stop() {
     kill $pid
     wait $pid || true
 }
+# Asks the kernel for an event of a device. By the number it is told from what others ask for on this machine.
+ask() { echo "$1 $(printf %08d "$loop")-0520-4520-8520-520520520520" >"$2/uevent"; }
 # Waits until every event so far is over.
 settle() {
     case $running in
@@ -76,7 +79,8 @@ heard() {
         sleep 0.02
     done
 }
-# What is there of the devices with these ids: records, tags, links, permissions.
+# What is there of the devices with these ids: records, tags, links, permissions. `memory` has the minor numbers of the memory
+# devices that the scene is about, as a pattern: udevd gives a number's link with the first event, nameplate at the start.
 show() {
     echo "== $1"
     shift
@@ -89,6 +93,6 @@ show() {
         fi
     done
     find /run/udev/tags /run/udev/static_node-tags ! -type d -printf '%M %P %l\n' 2>/dev/null | sort
-    find /dev -type l -printf '%P %l\n' | grep -E "np/|block/7:${loop%?}|char/1:[35] " | sort || true
-    (cd /dev && stat -c '%n %u:%g %a' null zero np-static "loop${loop%?}"*)
+    find /dev -type l -printf '%P %l\n' | grep -E "np/|block/7:${loop%?}|char/1:$memory " | sort || true
+    (cd /dev && stat -c '%n %u:%g %a' null zero full np-static "loop${loop%?}"*)
 }
