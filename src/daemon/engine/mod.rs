@@ -17,7 +17,7 @@ use crate::apply::event::{self, Programs};
 use crate::apply::modules::Modules;
 use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
-use crate::daemon::{DaemonError, here, report};
+use crate::daemon::{DaemonError, here, report, start};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
@@ -232,6 +232,9 @@ impl Engine {
         self.tree.walk_with(|device, properties| {
             devices.push(Present { device: device.clone(), properties });
         });
+        if self.site.reach == Reach::Everything {
+            devices.extend(start::enter_modules(&self.tree, &self.site.roots.sys));
+        }
         self.adopt(&devices)?;
         Ok(devices)
     }
