@@ -219,7 +219,7 @@ fn source(
     if settings.mode == Mode::Companion {
         #[cfg(feature = "libudev")]
         if settings.site.asks_udevd() {
-            let backlog = Arc::new(Backlog::new(Instant::now()));
+            let backlog = Arc::new(Backlog::default());
             return Ok((Source::udevd(buffer, Arc::clone(&backlog))?, Some(backlog)));
         }
         tracing::warn!(
