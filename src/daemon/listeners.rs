@@ -27,7 +27,7 @@ impl Listeners {
 
     /// Tells of an event that was carried through.
     pub(super) fn handled(&self, uevent: &Uevent, handled: &Handled) {
-        let properties = properties(&self.roots, handled);
+        let properties = handled.plan.shown_properties(&handled.record, &self.roots);
         self.send(uevent, properties, &handled.record.tags);
     }
 
@@ -55,27 +55,6 @@ impl Listeners {
             tracing::error!(%error, "listeners are not told of this event");
         }
     }
-}
-
-/// All that libudev shows of the device.
-fn properties(roots: &Roots, handled: &Handled) -> Properties {
-    let Handled { plan, record, .. } = handled;
-    let mut all = plan.all_properties();
-    let links: Vec<BString> = record.links.iter().map(|link| absolute(roots, link.as_bytes())).collect();
-    if !links.is_empty() {
-        put(&mut all, "DEVLINKS", bstr::join(" ", links));
-    }
-    for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
-        if !tags.is_empty() {
-            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-            put(&mut all, key, format!(":{}:", names.join(":")));
-        }
-    }
-    if let Some(usec) = record.init_usec {
-        put(&mut all, "USEC_INITIALIZED", usec.to_string());
-    }
-    put(&mut all, "UDEV_DATABASE_VERSION", "1");
-    all
 }
 
 fn put(properties: &mut Properties, key: &str, value: impl AsRef<[u8]>) {
