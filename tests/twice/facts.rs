@@ -225,7 +225,7 @@ impl Names {
                 let number = out[at..at + len].trim_end_matches(':').to_owned();
                 match self.instead.get(&number) {
                     Some(name) => out.replace_range(at..at + number.len(), name),
-                    None if start.starts_with("by-diskseq") && !number.is_empty() => {
+                    None if ["by-diskseq/", "DISKSEQ="].contains(&start) && !number.is_empty() => {
                         out.replace_range(at..at + number.len(), "{old}");
                     }
                     None => {}
