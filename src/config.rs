@@ -3,6 +3,7 @@
 //! [`KEYS`] is the one table of keys: the reader, the man page and the tests follow it. A key that is wrong is reported
 //! and keeps the value it had; the rest goes on. Never decides what a value means for a running daemon.
 
+mod udev;
 mod value;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,10 @@ pub struct Config {
     pub event_timeout: Duration,
     /// How long one program may run.
     pub program_timeout: Duration,
+    /// How long an event waits before the programs at its end are run.
+    pub exec_delay: Duration,
+    /// Disks are made read-only when they are added, as the kernel's command line asks. No key of the file.
+    pub read_only_disks: bool,
     /// Bytes of the uevent socket's receive buffer; 1 to `i32::MAX`, which is what the kernel takes.
     pub receive_buffer: usize,
     /// Unfinished events that are kept at most.
@@ -106,6 +111,8 @@ impl Default for Config {
             workers: None,
             event_timeout: Duration::from_secs(180),
             program_timeout: Duration::from_secs(30),
+            exec_delay: Duration::ZERO,
+            read_only_disks: false,
             receive_buffer: 128 << 20,
             queue_limit: NonZeroUsize::MIN.saturating_add(65_535),
             log_level: tracing::Level::INFO,
@@ -170,6 +177,13 @@ pub const KEYS: &[Key] = &[
         default: Some("\"30s\""),
         doc: "How long one program of a rule may run. Then it is killed, with all that it started.",
         set: |c, v| value::duration(v).map(|d| c.program_timeout = d),
+    },
+    Key {
+        name: "exec_delay",
+        kind: "duration",
+        default: Some("\"0s\""),
+        doc: "How long an event waits before the programs at its end are run. For finding a program that runs too early.",
+        set: |c, v| value::duration_or_none(v).map(|d| c.exec_delay = d),
     },
     Key {
         name: "receive_buffer",
@@ -262,7 +276,16 @@ impl Source {
     /// Reads it, as it is now.
     pub fn read(&self) -> Loaded {
         match self {
-            Source::Standard(roots) => load(roots),
+            Source::Standard(roots) => load(roots, Loaded::default()),
+            Source::File(path) => load_file(path),
+        }
+    }
+
+    /// The same for who is in udevd's place: what was said to udevd (its files, the kernel's command line) holds where
+    /// nameplate's own files say nothing else.
+    pub fn read_as_manager(&self) -> Loaded {
+        match self {
+            Source::Standard(roots) => load(roots, udev::load(roots)),
             Source::File(path) => load_file(path),
         }
     }
@@ -281,10 +304,9 @@ impl Source {
 
 /// Reads the system's configuration: `nameplate.toml` of the strongest directory that has one, then the files
 /// `conf.d/*.toml` of all directories by name; of two with one name the stronger directory's counts, and an empty one
-/// (or a link to the null device) masks the others.
-pub fn load(roots: &Roots) -> Loaded {
+/// (or a link to the null device) masks the others. What they say is laid over `loaded`.
+fn load(roots: &Roots, mut loaded: Loaded) -> Loaded {
     let dirs = roots.config_dirs();
-    let mut loaded = Loaded::default();
     if let Some(main) =
         dirs.iter().map(|dir| dir.join(FILE_NAME)).find(|path| path.symlink_metadata().is_ok())
     {

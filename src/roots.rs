@@ -81,6 +81,21 @@ impl Roots {
         [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("nameplate")).into()
     }
 
+    /// udev's own configuration directories, strongest first.
+    pub fn udev_config_dirs(&self) -> Vec<PathBuf> {
+        [&self.etc, &self.run, &self.usr_local_lib, &self.usr_lib].map(|d| d.join("udev")).into()
+    }
+
+    /// The top of the tree. Another directory than before when an initramfs has given way to the system.
+    pub fn top(&self) -> PathBuf {
+        self.etc.join("..")
+    }
+
+    /// The file that says that this is an initramfs.
+    pub fn initramfs_mark(&self) -> PathBuf {
+        self.etc.join("initrd-release")
+    }
+
     /// Where the systemd journal listens.
     pub fn journal_socket(&self) -> PathBuf {
         self.run.join("systemd/journal/socket")

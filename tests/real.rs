@@ -7,10 +7,14 @@ mod common;
 
 #[path = "real/access.rs"]
 mod access;
+#[path = "real/beside.rs"]
+mod beside;
 #[path = "real/chaos.rs"]
 mod chaos;
 #[path = "real/claims.rs"]
 mod claims;
+#[path = "real/companion.rs"]
+mod companion;
 #[path = "real/crash.rs"]
 mod crash;
 #[path = "real/hotplug.rs"]

@@ -1,4 +1,4 @@
-//! Owns the lock on whole disks: who repartitions or formats one holds it (`flock(2)`), and the device manager looks at the disk
+//! Owns what is done to disks as such: the lock on whole disks, and making them read-only. Who repartitions or formats one holds it (`flock(2)`), and the device manager looks at the disk
 //! only while it has a shared lock of its own. The contract is systemd's, <https://systemd.io/BLOCK_DEVICE_LOCKING>.
 //!
 //! Never waits for a lock.
@@ -10,6 +10,7 @@ use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use super::node::NodeDir;
 use crate::ids::{DevNum, LinkName};
+use crate::sys::block::set_read_only;
 
 /// What became of the question for a lock.
 #[derive(Debug)]
@@ -25,6 +26,18 @@ pub enum DiskLock {
 /// True for disks that are never locked: those made of others, where the lock is on what they are made of.
 pub fn is_never_locked(sysname: &[u8]) -> bool {
     [&b"dm-"[..], b"md", b"drbd"].iter().any(|prefix| sysname.starts_with(prefix))
+}
+
+/// True for disks that are not made read-only on the kernel's command line's account: made of others, or filled by users.
+pub fn stays_writable(sysname: &[u8]) -> bool {
+    is_never_locked(sysname) || [&b"loop"[..], b"nbd", b"zram"].iter().any(|name| sysname.starts_with(name))
+}
+
+/// Makes the disk of that node refuse writers.
+pub fn make_read_only(nodes: &NodeDir, node: &LinkName, number: DevNum) -> Result<(), String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = nodes.open_node(node, number, flags).map_err(|error| error.to_string())?;
+    set_read_only(file).map_err(|error| error.to_string())
 }
 
 /// Asks for a shared lock on the disk of that node.
@@ -52,6 +65,10 @@ mod tests {
             [("dm-0", true), ("md127", true), ("drbd1", true), ("sda", false), ("nvme0n1", false)]
         {
             assert_eq!(is_never_locked(name.as_bytes()), never, "{name}");
+            assert_eq!(stays_writable(name.as_bytes()), never, "{name}");
+        }
+        for name in ["loop0", "nbd3", "zram0"] {
+            assert!(stays_writable(name.as_bytes()) && !is_never_locked(name.as_bytes()), "{name}");
         }
     }
 }

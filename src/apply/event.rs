@@ -13,7 +13,7 @@ use super::node::{NodeChange, NodeDir, Permissions};
 use super::program;
 use crate::builtin::helper;
 use crate::decide::{NetifPlan, Plan, ProgramRunner};
-use crate::ids::LinkName;
+use crate::ids::{Action, LinkName};
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::eval::{Given, Job};
@@ -55,7 +55,9 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
         mode: node.mode.as_ref().map(|mode| mode.value),
     };
     let Ok(name) = LinkName::new(&node.name) else { return };
-    match nodes.set(&name, node.number, &want) {
+    let done = nodes.set(&name, node.number, &want);
+    let changed = matches!(done, Ok(NodeChange::Changed { .. }));
+    match done {
         Ok(NodeChange::Unchanged) => {}
         Ok(NodeChange::Changed { before, after }) => tracing::debug!(
             "node {name}: {}:{} {:04o} is now {}:{} {:04o}",
@@ -71,6 +73,10 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
             tracing::warn!("what is called {name} is not this device's node: left alone")
         }
         Err(error) => tracing::error!(%error, "the node keeps its permissions"),
+    }
+    // as udev does: who labels a node by hand keeps that until it is a new node, or has other permissions
+    if !changed && plan.event.action != Action::Add {
+        return;
     }
     for (module, label) in &node.labels {
         let attribute = if module == "smack" { "security.SMACK64" } else { "security.selinux" };

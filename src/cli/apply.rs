@@ -47,6 +47,8 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let device = engine.tree().get(&path).ok_or_else(gone)?;
     let no_events = || Failure::Failed(format!("{path} has no subsystem: such a device has no events"));
     let uevent = uevent_of(engine.tree(), &device, options.action).ok_or_else(no_events)?;
+    let unhandled = || Failure::Failed(format!("udevd has not handled {path} yet: try again when it has"));
+    let uevent = engine.complete(uevent).ok_or_else(unhandled)?;
 
     let known = Known { accounts: engine.accounts(), builtins: builtin::NAMES };
     let loaded = load::load(&context.rule_dirs(mode), &known);

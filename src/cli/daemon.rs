@@ -6,6 +6,7 @@ use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::site;
 use crate::config;
+use crate::daemon::control::protocol::Mode;
 use crate::daemon::{self, Settings, mode};
 use crate::diag;
 use crate::log;
@@ -51,13 +52,19 @@ impl From<ModeArg> for config::Mode {
 
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) -> Result<Exit, Failure> {
+    let asked = options.mode.map_or(context.config.config.mode, Into::into);
+    let mode = mode::choose(asked, &context.roots);
+    let mut context = context.clone();
+    if mode == Mode::Standalone {
+        context.config = context.config_source.read_as_manager();
+    }
+    let context = &context;
     let config = &context.config.config;
     let level = options.log_level.as_ref().and_then(|word| word.parse().ok()).unwrap_or(config.log_level);
     let guard = log::init(level, log::Target::detect(&context.roots)).map_err(failed)?;
     for diagnostic in &context.config.diagnostics {
         tracing::warn!("{}", diag::render(diagnostic, false));
     }
-    let mode = mode::choose(options.mode.map_or(config.mode, Into::into), &context.roots);
     let mut site = site::of(context, mode)?;
     let typed = |word: &String| config::ResolveNames::WORDS.iter().find(|(known, _)| known == word);
     if let Some((_, when)) = options.resolve_names.as_ref().and_then(typed) {
@@ -66,6 +73,7 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
     let settings = Settings {
         site,
         mode,
+        mode_reason: reason(asked, mode).to_owned(),
         rule_dirs: context.rule_dirs(mode),
         workers: config.workers.map_or_else(processors, Into::into),
         queue_limit: config.queue_limit.into(),
@@ -79,6 +87,15 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
     }
     daemon::run(settings).map_err(failed)?;
     Ok(Exit::Ok)
+}
+
+/// Why it is this mode.
+fn reason(asked: config::Mode, mode: Mode) -> &'static str {
+    match (asked, mode) {
+        (config::Mode::Auto, Mode::Companion) => "a udevd answers",
+        (config::Mode::Auto, Mode::Standalone) => "no udevd answers",
+        _ => "as configured",
+    }
 }
 
 fn processors() -> usize {

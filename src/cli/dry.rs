@@ -14,6 +14,7 @@ pub(super) use machine::Machine;
 pub(super) use programs::Asked;
 
 use crate::builtin;
+use crate::daemon;
 use crate::decide::{Dry, Event, EventHost, Plan, Surroundings, decide};
 use crate::device::{Device, Reader};
 use crate::ids::{Action, SeqNum};
@@ -99,11 +100,20 @@ pub(super) fn work_out<O: Observer>(
     let properties = (*Reader::new(machine.tree()).uevent(device)).clone();
     let subsystem = device.subsystem().unwrap_or_default();
     let uevent = Uevent::from_facts(action, device.devpath(), subsystem, SeqNum(0), properties);
+    // what udevd has not handled yet is looked at as the kernel has it
+    let complete = machine.others().and_then(|_| daemon::complete(&means.roots, uevent.clone()));
+    let uevent = complete.unwrap_or(uevent);
     let record = machine.record_of(device);
     let event = Event { uevent: &uevent, device: Some(device), record: record.as_ref() };
     let Means { roots, accounts, numbers, shared, event_timeout, programs } = means;
-    let around =
-        Surroundings { tree: machine.tree(), roots, records: machine, accounts: &**accounts, shared };
+    let around = Surroundings {
+        tree: machine.tree(),
+        roots,
+        records: machine,
+        others: machine.others(),
+        accounts: &**accounts,
+        shared,
+    };
     let deadline = Instant::now() + *event_timeout;
     let mut host = EventHost::new(around, &event, deadline, Dry::new(programs, numbers));
     decide(&rules.compiled, &event, roots, &mut host, observer)

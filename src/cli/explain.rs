@@ -140,6 +140,9 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         output::json(out, &explanation)?;
     } else {
         show_all(out, context.style, options, &explanation)?;
+        if !options.run_programs {
+            means.programs.say_not_run(out, context.style)?;
+        }
     }
     let yes = match (&explanation.link, &options.rule) {
         (Some(link), _) => link.given,

@@ -21,9 +21,12 @@ pub(super) fn of(context: &Context, mode: Mode) -> Result<Site, Failure> {
             (None, Mode::Companion) => Reach::Companion,
             (None, Mode::Standalone) => Reach::Everything,
         },
+        beside_udevd: mode == Mode::Companion,
         resolve_names: context.config.config.resolve_names,
         event_timeout: context.config.config.event_timeout,
         program_timeout: context.config.config.program_timeout,
+        exec_delay: context.config.config.exec_delay,
+        read_only_disks: context.config.config.read_only_disks,
         link_dir,
     })
 }

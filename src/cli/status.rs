@@ -6,7 +6,7 @@ use super::client::Client;
 use super::context::Context;
 use super::exit::{Exit, Failure};
 use super::output::{self, Ink, Style};
-use crate::daemon::control::protocol::{Mode, Status};
+use crate::daemon::control::protocol::{Status, Udevd};
 
 /// Show how the daemon is
 #[derive(Debug, clap::Args)]
@@ -25,10 +25,7 @@ pub(super) fn run(_options: &Options, context: &Context, out: &mut dyn Write) ->
 }
 
 fn show(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
-    let mode = match status.mode {
-        Mode::Standalone => "standalone",
-        Mode::Companion => "companion to udevd",
-    };
+    let mode = status.mode.in_words();
     let uptime = span(status.uptime_usec);
     let ready = if status.ready {
         style.paint(Ink::Green, "ready")
@@ -36,6 +33,10 @@ fn show(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         style.paint(Ink::Yellow, "starting: devices are still getting their names")
     };
     writeln!(out, "nameplate {}, {mode}, pid {}, up {uptime}: {ready}", status.version, status.pid)?;
+    writeln!(out, "mode      {}: {}", mode, status.mode_reason)?;
+    if let Some(udevd) = status.udevd {
+        writeln!(out, "udevd     {}", beside(style, udevd))?;
+    }
     let d = status.devices;
     writeln!(out, "devices   {} live, {} gone but held, {} bytes", d.live, d.gone_but_held, d.bytes)?;
     writeln!(out, "links     {}, {}", status.links, odd(style, status.collisions, "collisions"))?;
@@ -66,6 +67,17 @@ fn show(out: &mut dyn Write, style: Style, status: &Status) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How udevd is.
+fn beside(style: Style, udevd: Udevd) -> String {
+    if !udevd.running {
+        return style.paint(Ink::Yellow, "does not run: what is plugged in gets its names when it is back");
+    }
+    if !udevd.heard {
+        return style.paint(Ink::Yellow, "runs, but is not heard: properties that it found can't be matched");
+    }
+    format!("runs, {} events and devices not handled", udevd.owed)
 }
 
 /// A count that should be 0, with its name.

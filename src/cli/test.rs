@@ -2,12 +2,10 @@
 
 use std::io::{self, Write};
 
-use bstr::ByteSlice;
-
 use super::context::Context;
 use super::dry::{Machine, Means, Rules, work_out};
 use super::exit::{Exit, Failure};
-use super::output::{self, Ink};
+use super::output;
 use crate::diag::{self, Diagnostic, Severity};
 use crate::rules::trace::Unobserved;
 
@@ -65,11 +63,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     }
     write!(out, "{plan}")?;
     if !options.run_programs {
-        for argv in means.programs.asked() {
-            let words: Vec<String> = argv.iter().map(|word| output::shown(&word.to_str_lossy())).collect();
-            let line = format!("  not run  {}  (--run-programs runs it)", words.join(" "));
-            writeln!(out, "{}", context.style.paint(Ink::Yellow, line))?;
-        }
+        means.programs.say_not_run(out, context.style)?;
     }
     complain(&rules.loaded.diagnostics);
     Ok(Exit::Ok)

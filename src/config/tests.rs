@@ -145,7 +145,7 @@ fn the_strongest_file_then_drop_ins_by_name() {
         ("etc/nameplate/conf.d/40-note.txt", "workers = 40\n"),
         ("etc/nameplate/conf.d/50-odd.toml", "wokers = 50\n"),
     ]);
-    let loaded = load(&roots);
+    let loaded = load(&roots, Loaded::default());
     let expected = with(|c| {
         c.workers = NonZeroUsize::new(20);
         c.mode = Mode::Companion;
@@ -168,7 +168,7 @@ fn the_strongest_file_then_drop_ins_by_name() {
 #[test]
 fn no_file_is_the_defaults() {
     let (_dir, roots) = tree(&[]);
-    let loaded = load(&roots);
+    let loaded = load(&roots, Loaded::default());
     assert_eq!(loaded.config, Config::default());
     assert!(loaded.files.is_empty() && loaded.diagnostics.is_empty());
 }
@@ -185,7 +185,7 @@ fn exactly_the_file_that_is_named() {
 fn files_that_cannot_be_read_are_told() {
     let (dir, roots) =
         tree(&[("etc/nameplate/nameplate.toml/x", ""), ("etc/nameplate/conf.d/1.toml", "workers = 3")]);
-    let loaded = load(&roots);
+    let loaded = load(&roots, Loaded::default());
     assert_eq!(loaded.config.workers, NonZeroUsize::new(3));
     assert_eq!(loaded.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), ["unreadable"]);
     let missing = load_file(&dir.path().join("none.toml"));

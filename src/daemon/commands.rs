@@ -38,6 +38,8 @@ impl Commands for Service {
         let collisions = collisions + core.engine.names().foreign().len();
         Status {
             mode: core.mode,
+            mode_reason: core.mode_reason.clone(),
+            udevd: super::udevd::standing(&self.0),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_usec: u64::try_from(core.started.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -98,8 +100,11 @@ impl Commands for Service {
         let mut before_modules = core.engine.modules().done();
         let mut loading = None;
         loop {
+            let arrived = core.work.standing(goal).emptied >= emptying;
+            // what udevd has handled is in the queue before it stops owing it; so the queue is looked at last
+            let owed = core.backlog.as_ref().map_or(0, |backlog| backlog.owed_up_to(goal));
             let standing = core.work.standing(goal);
-            let arrived = standing.emptied >= emptying;
+            let arrived = arrived && owed == 0;
             let ready = core.ready.load(Ordering::Acquire);
             let handled = ready && arrived && standing.done;
             // these events asked for modules, and a module brings devices: both are waited for, as where loading is part
@@ -116,7 +121,7 @@ impl Commands for Service {
                 continue;
             }
             let reached = handled && loaded;
-            let waiting = if reached { 0 } else { number(standing.unfinished).max(1) };
+            let waiting = if reached { 0 } else { number(standing.unfinished + owed).max(1) };
             let now = Progress { done: core.counters.handled.get() - begin, waiting, seqnum: goal.0 };
             if progress(now).is_break() || reached {
                 return now;

@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use nix::sys::eventfd::EventFd;
 
 use super::Message;
+use super::backlog::Backlog;
 use super::control::Broadcast;
 use super::control::protocol::Mode;
 use super::counters::Counters;
@@ -49,7 +50,14 @@ pub(super) struct Core {
     pub(super) counters: Arc<Counters>,
     pub(super) broadcast: Arc<Broadcast>,
     pub(super) wake: Arc<EventFd>,
+    /// Tells the reader to listen to udevd anew.
+    pub(super) reopen: Arc<AtomicBool>,
+    /// What udevd owes; `None` where events are the kernel's own.
+    pub(super) backlog: Option<Arc<Backlog>>,
+    /// Whether there is a udevd, as last seen.
+    pub(super) udevd_there: AtomicBool,
     pub(super) mode: Mode,
+    pub(super) mode_reason: String,
     pub(super) rule_dirs: Vec<PathBuf>,
     pub(super) queue_limit: usize,
     pub(super) receive_buffer: usize,
@@ -128,6 +136,17 @@ fn complain(diagnostic: &Diagnostic) {
 }
 
 impl Core {
+    /// An event that the daemon made itself, with what udevd found of its device. `None`: udevd has not handled the device,
+    /// and its event will come.
+    pub(super) fn complete(&self, uevent: Uevent) -> Option<Uevent> {
+        let path = uevent.devpath.clone();
+        let complete = self.engine.complete(uevent);
+        if let (None, Some(backlog)) = (&complete, &self.backlog) {
+            backlog.is_left(path, Instant::now());
+        }
+        complete
+    }
+
     /// While an event of a device is handled its node is not watched: what is done for it is no reason for another event.
     pub(super) fn end_watch(&self, uevent: &Uevent) {
         if let (Some(watches), Some(node)) = (&self.watches, uevent.devname()) {
@@ -144,8 +163,11 @@ impl Core {
         let path = self.engine.site().roots.dev.join(super::view::path(&node.name));
         let there = plan.event.action != Action::Remove;
         if there && plan.watch.as_ref().is_some_and(|watch| watch.value) {
-            if let Err(error) = watches.add(&path, &plan.event.devpath) {
-                tracing::warn!(%error, "writers of {} are not noticed", path.display());
+            match watches.add(&path, &plan.event.devpath) {
+                Ok(()) => {}
+                // it has gone meanwhile, and its removal comes
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(%error, "writers of {} are not noticed", path.display()),
             }
         } else {
             watches.remove(&path, &plan.event.devpath);

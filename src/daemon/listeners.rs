@@ -5,8 +5,10 @@
 use std::collections::BTreeSet;
 
 use bstr::{BString, ByteSlice};
+use nix::errno::Errno;
 
 use super::engine::Handled;
+use super::report;
 use crate::ids::{SeqNum, Tag};
 use crate::properties::Properties;
 use crate::roots::Roots;
@@ -27,17 +29,20 @@ impl Listeners {
 
     /// Tells of an event that was carried through.
     pub(super) fn handled(&self, uevent: &Uevent, handled: &Handled) {
-        let properties = handled.plan.shown_properties(&handled.record, &self.roots);
+        let mut properties = handled.plan.shown_properties(&handled.record, &self.roots);
+        // a device of which nothing is kept is seen for the first time at each of its events
+        if handled.record.init_usec.is_none()
+            && let Some(usec) = report::now_usec()
+        {
+            put(&mut properties, "USEC_INITIALIZED", usec.to_string());
+        }
         self.send(uevent, properties, &handled.record.tags);
     }
 
-    /// Tells of an event that could not be handled: listeners that wait for the device learn that nothing more comes.
-    pub(super) fn failed(&self, uevent: &Uevent) {
-        let mut properties = uevent.properties.clone();
-        if let Some(node) = uevent.devname() {
-            put(&mut properties, "DEVNAME", absolute(&self.roots, node));
-        }
-        put(&mut properties, "UDEV_WORKER_FAILED", "1");
+    /// Tells of an event that could not be handled, and by what error where there is one: listeners that wait for the device
+    /// learn that nothing more comes.
+    pub(super) fn failed(&self, uevent: &Uevent, error: Option<Errno>) {
+        let properties = failure(&self.roots, uevent, error);
         self.send(uevent, properties, &BTreeSet::new());
     }
 
@@ -57,6 +62,21 @@ impl Listeners {
     }
 }
 
+/// What the kernel said of the device, and that handling it failed. That no process has died is true as well: there is neither
+/// a signal nor an exit status.
+fn failure(roots: &Roots, uevent: &Uevent, error: Option<Errno>) -> Properties {
+    let mut properties = uevent.properties.clone();
+    if let Some(node) = uevent.devname() {
+        put(&mut properties, "DEVNAME", absolute(roots, node));
+    }
+    put(&mut properties, "UDEV_WORKER_FAILED", "1");
+    if let Some(error) = error {
+        put(&mut properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
+        put(&mut properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
+    }
+    properties
+}
+
 fn put(properties: &mut Properties, key: &str, value: impl AsRef<[u8]>) {
     let _checked_when_it_was_made = properties.set(key, value);
 }
@@ -66,4 +86,32 @@ fn absolute(roots: &Roots, name: &[u8]) -> BString {
         return name.into();
     }
     bstr::concat([roots.dev.as_os_str().as_encoded_bytes().as_bstr(), b"/".as_bstr(), name.as_bstr()]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Action, DevPath};
+
+    #[test]
+    fn what_a_failure_says() {
+        let properties: Properties = [("ACTION", "add"), ("DEVNAME", "np0")].into_iter().collect();
+        let path = DevPath::new(b"/devices/np0").unwrap();
+        let uevent = Uevent::from_facts(Action::Add, path, "np".into(), SeqNum(7), properties);
+        let said = |error| {
+            let all = failure(&Roots::system(), &uevent, error);
+            [
+                "DEVNAME",
+                "UDEV_WORKER_FAILED",
+                "UDEV_WORKER_ERRNO",
+                "UDEV_WORKER_ERRNO_NAME",
+                "UDEV_WORKER_SIGNAL",
+            ]
+            .map(|key| all.get(key).map(|value| value.to_string()))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(said(None), [some("/dev/np0"), some("1"), None, None, None]);
+        let timed_out = [some("/dev/np0"), some("1"), some("110"), some("ETIMEDOUT"), None];
+        assert_eq!(said(Some(Errno::ETIMEDOUT)), timed_out);
+    }
 }

@@ -3,11 +3,13 @@
 //! The main loop only waits for messages and hands them on; the reader thread empties the socket, workers carry events
 //! through `engine`. Set up in order, taken down in the reverse.
 
+mod backlog;
 mod commands;
 pub mod control;
 mod core;
 mod counters;
 mod engine;
+mod here;
 mod job;
 mod listeners;
 pub mod mode;
@@ -21,10 +23,12 @@ mod report;
 mod resync;
 mod rule_watch;
 mod signals;
+mod source;
 mod start;
 mod static_nodes;
 mod systemd;
 mod turns;
+mod udevd;
 mod view;
 mod watch;
 mod work;
@@ -39,24 +43,25 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use self::backlog::Backlog;
 use self::commands::Service;
 use self::control::protocol::{Difference, Mode};
 use self::control::{Broadcast, Server, socket_path};
 use self::core::{Core, RulesInForce};
-pub use self::engine::{Engine, Handled, Reach, Site};
+pub use self::engine::{Engine, Handled, Reach, Site, complete};
 use self::job::Token;
 use self::listeners::Listeners;
 use self::queue_file::QueueFile;
 use self::reader::Reader;
 use self::rule_watch::RuleWatch;
 use self::signals::SignalThread;
+use self::source::Source;
 pub use self::start::uevent_of;
 use self::work::Work;
 use self::workers::Workers;
 use crate::config;
 use crate::ids::SeqNum;
 use crate::roots::Roots;
-use crate::uevent::KernelSocket;
 
 /// What the daemon needs to know, once options and configuration are worked out.
 #[derive(Debug)]
@@ -65,6 +70,8 @@ pub struct Settings {
     pub site: Site,
     /// How it stands to udevd.
     pub mode: Mode,
+    /// Why so, in words for people.
+    pub mode_reason: String,
     /// The rule directories, strongest first.
     pub rule_dirs: Vec<PathBuf>,
     /// Worker threads.
@@ -144,9 +151,11 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let _signals =
         SignalThread::start(main.clone()).map_err(|e| DaemonError::Start("the signal thread", e))?;
     // listening begins before anything is looked at: what comes in between is in the socket
-    let socket = KernelSocket::open(settings.receive_buffer)?;
-    let before = last_seqnum(&settings.site.roots);
-    let core = Arc::new(core(settings, &socket, main)?);
+    let (socket, backlog) = source(&settings)?;
+    // udevd may be behind the kernel: none of its events is older than the walk
+    let before = if backlog.is_some() { SeqNum(0) } else { last_seqnum(&settings.site.roots) };
+    tracing::info!("{}: {}", settings.mode.in_words(), settings.mode_reason);
+    let core = Arc::new(core(settings, &socket, backlog, main)?);
     let server =
         Server::start(&socket_path(&core.engine.site().run_dir), Arc::new(Service(Arc::clone(&core))))?;
     // before the rules are read: what changes in between is read again
@@ -171,6 +180,8 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     if left > 0 {
         tracing::warn!("{left} events are not finished: the next start takes them up again");
     }
+    let watched = core.watches.as_ref().map(|watches| watches.devices()).unwrap_or_default();
+    core.engine.end_in_udevs_place(&watched);
     drop(server);
     wait_for_start(&thread.map_err(|error| DaemonError::Start("the start", error))?, end);
     ended
@@ -190,7 +201,28 @@ fn or_fail(main: &Sender<Message>, what: &'static str, work: impl FnOnce()) {
     }
 }
 
-fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Result<Core, DaemonError> {
+/// Where events come from, and what a udevd owes if it is one.
+fn source(settings: &Settings) -> Result<(Source, Option<Arc<Backlog>>), DaemonError> {
+    let buffer = settings.receive_buffer;
+    if settings.mode == Mode::Companion {
+        #[cfg(feature = "libudev")]
+        if settings.site.asks_udevd() {
+            let backlog = Arc::new(Backlog::new(Instant::now()));
+            return Ok((Source::udevd(buffer, Arc::clone(&backlog))?, Some(backlog)));
+        }
+        tracing::warn!(
+            "udevd's events are not heard (without libudev, or below another root): properties that it found can't be matched"
+        );
+    }
+    Ok((Source::kernel(buffer)?, None))
+}
+
+fn core(
+    settings: Settings,
+    socket: &Source,
+    backlog: Option<Arc<Backlog>>,
+    main: Sender<Message>,
+) -> Result<Core, DaemonError> {
     let reach = settings.site.reach;
     let watches = (reach == Reach::Everything).then(|| watch::Watches::start(&settings.site.roots.sys));
     let roots = settings.site.roots.clone();
@@ -207,7 +239,11 @@ fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Res
         counters: Arc::default(),
         broadcast: Arc::new(Broadcast::new()),
         wake: reader::wake_fd().map_err(|e| DaemonError::Start("the reader", e))?,
+        reopen: Arc::default(),
+        backlog,
+        udevd_there: AtomicBool::new(false),
         mode: settings.mode,
+        mode_reason: settings.mode_reason,
         rule_dirs: settings.rule_dirs,
         queue_limit: settings.queue_limit,
         receive_buffer: socket.receive_buffer().unwrap_or(0),
@@ -223,21 +259,26 @@ fn core(settings: Settings, socket: &KernelSocket, main: Sender<Message>) -> Res
 }
 
 /// Gives the devices that are there their names.
-fn start_up(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<(), DaemonError> {
+fn start_up(core: &Arc<Core>, socket: Source, before: SeqNum) -> Result<(), DaemonError> {
     let first = self::core::first(&core.rule_dirs, core.engine.accounts());
     first.complain();
     core.rules.replace(first);
     static_nodes::apply(core);
     // what the kernel says from here on is newer than what the walk finds
     let news = core.work.listen();
+    core.engine.begin_in_udevs_place();
     let devices = core.engine.take_over()?;
     start_reader(core, socket, before)?;
     Workers::start(core).map_err(|e| DaemonError::Start("the workers", e))?;
-    start::evaluate_all(core.engine.tree(), devices, &news, &core.work);
+    start::evaluate_all(core, devices, &news);
     if core.work.stopping() {
         return Ok(());
     }
     core.engine.finish_take_over();
+    let site = core.engine.site();
+    if let Err(error) = here::mark(&site.run_dir, &site.roots.top()) {
+        tracing::warn!(%error, "the next start will run all programs again");
+    }
     core.work.started();
     core.ready.store(true, Ordering::Release);
     Ok(())
@@ -249,10 +290,12 @@ fn announce(core: &Core) {
     systemd::ready(devices, links);
 }
 
-fn start_reader(core: &Arc<Core>, socket: KernelSocket, before: SeqNum) -> Result<(), DaemonError> {
+fn start_reader(core: &Arc<Core>, socket: Source, before: SeqNum) -> Result<(), DaemonError> {
     let known = Arc::clone(core);
     let reader = Reader {
         socket,
+        backlog: core.backlog.clone(),
+        reopen: Arc::clone(&core.reopen),
         wake: Arc::clone(&core.wake),
         before,
         work: Arc::clone(&core.work),
@@ -287,6 +330,7 @@ fn main_loop(
     let shared = Arc::clone(core);
     let resyncs = turns::start("resync", move |asked| resync_for(&shared, asked)).map_err(failed)?;
     let (mut gap, mut last_gap) = (false, None);
+    let mut udevd = udevd::Watch::new(core);
     let tick = systemd::watchdog_interval().map_or(TICK, |interval| interval.min(TICK));
     loop {
         systemd::alive();
@@ -318,6 +362,7 @@ fn main_loop(
             resyncs.ask(("sequence numbers are missing", core.work.resync_wanted()));
         }
         Workers::look_after(core);
+        udevd.look(core);
     }
 }
 

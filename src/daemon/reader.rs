@@ -6,26 +6,33 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 
+use super::backlog::Backlog;
 use super::counters::Counters;
 use super::job::Job;
+use super::source::Source;
 use super::work::Work;
 use super::{Message, control::Broadcast, view};
 use crate::ids::SeqNum;
 use crate::queue::Pushed;
-use crate::uevent::{Counts, GapDetector, KernelSocket, Received, Rejected, Uevent};
+use crate::uevent::{Counts, GapDetector, Received, Rejected, Uevent};
 
 /// At most one message about rejected datagrams in this time.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// What the reader works with.
 pub(super) struct Reader {
-    pub(super) socket: KernelSocket,
+    pub(super) socket: Source,
+    /// What udevd owes, where events are its own.
+    pub(super) backlog: Option<Arc<Backlog>>,
+    /// A udevd has come: it has to be listened to anew.
+    pub(super) reopen: Arc<AtomicBool>,
     pub(super) wake: Arc<EventFd>,
     /// Events up to this number happened before the walk, which sees what they did.
     pub(super) before: SeqNum,
@@ -60,13 +67,28 @@ impl Reader {
                 let _ending = self.main.send(Message::Failed("the uevent socket can't be read"));
                 return;
             }
+            if self.reopen.swap(false, Ordering::AcqRel) {
+                self.listen_anew();
+            }
+        }
+    }
+
+    /// What was said while nobody was heard is looked for.
+    fn listen_anew(&mut self) {
+        match self.socket.reopen() {
+            Ok(true) => self.ask_for_resync("udevd has come"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, "udevd can't be listened to");
+                let _ending = self.main.send(Message::Failed("udevd can't be listened to"));
+            }
         }
     }
 
     fn wait(&self) -> io::Result<()> {
-        let wake = self.wake.as_fd();
-        let mut fds =
-            [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(wake, PollFlags::POLLIN)];
+        let sources = self.socket.fds();
+        let all = sources.into_iter().chain([self.wake.as_fd()]);
+        let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -107,16 +129,24 @@ impl Reader {
             tracing::debug!(DEVPATH = %parsed.uevent.devpath, %problem, "a property is left out");
         }
         let uevent = parsed.uevent;
-        let missing: u64 = found.gaps.feed(uevent.seqnum).iter().map(|missing| missing.count()).sum();
-        if missing > 0 {
-            self.counters.gaps.add(missing);
-            let _ending = self.main.send(Message::Gap);
+        if self.socket.is_ordered() {
+            let missing: u64 = found.gaps.feed(uevent.seqnum).iter().map(|missing| missing.count()).sum();
+            if missing > 0 {
+                self.counters.gaps.add(missing);
+                let _ending = self.main.send(Message::Gap);
+            }
         }
         if uevent.seqnum <= self.before {
             return;
         }
         self.broadcast.publish(super::control::protocol::EventSource::Kernel, || view::kernel_event(&uevent));
-        match self.work.push(Job::of_kernel(uevent), |job| (self.known)(&job.uevent)) {
+        let heard = self.backlog.as_ref().map(|backlog| (backlog, uevent.clone()));
+        let pushed = self.work.push(Job::of_kernel(uevent), |job| (self.known)(&job.uevent));
+        // not before: who waits for udevd looks into the queue next
+        if let Some((backlog, uevent)) = heard {
+            backlog.handled(&uevent, Instant::now());
+        }
+        match pushed {
             Pushed::Queued => {}
             Pushed::Coalesced => self.counters.coalesced.count(),
             Pushed::Cancelled { events } => self.counters.coalesced.add(u64::try_from(events).unwrap_or(0)),

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::control::protocol::{Change as Shown, DiagnosticEntry, Difference as Reply, text};
+use super::control::protocol::{Change as Shown, DiagnosticEntry, Difference as Reply, Mode, text};
 use super::core::{Core, InForce};
 use super::job::{Cause, Job, Token};
 use crate::config::Config;
@@ -26,12 +26,15 @@ struct Affected {
 /// Reads the configuration again. What is logged changes at once; all else is how the daemon was built, and holds from the
 /// next start. A value that is wrong leaves the old one.
 pub(super) fn config(core: &Core) {
-    let loaded = core.config_source.read();
+    let loaded = match core.mode {
+        Mode::Standalone => core.config_source.read_as_manager(),
+        Mode::Companion => core.config_source.read(),
+    };
     for diagnostic in &loaded.diagnostics {
         tracing::warn!("{}", diag::render(diagnostic, false));
     }
     let mut config = core.config.lock().unwrap_or_else(PoisonError::into_inner);
-    if !loaded.diagnostics.is_empty() || loaded.config == *config {
+    if loaded.diagnostics.iter().any(|d| d.severity == diag::Severity::Error) || loaded.config == *config {
         return;
     }
     let before = std::mem::replace(&mut *config, loaded.config);

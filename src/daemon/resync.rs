@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::core::Core;
 use super::job::{Cause, Job, Token};
 use super::news::News;
-use super::start::uevent_of;
 use crate::decide::difference;
 use crate::device::{Device, Found};
 use crate::ids::{Action, DevPath, SeqNum};
@@ -62,7 +61,10 @@ fn compare(core: &Core, batch: &Token) -> Resynced {
     let is_gone = |path: &DevPath| !found.contains(path) && !core.engine.is_in_sysfs(path);
     let gone: Vec<Device> = tree.devices().into_iter().filter(|d| is_gone(&d.devpath())).collect();
 
-    let queue = |uevent: Option<Uevent>| usize::from(uevent.is_some_and(|u| queue(core, batch, &news, u)));
+    let queue = |uevent: Option<Uevent>| {
+        let uevent = uevent.and_then(|uevent| core.complete(uevent));
+        usize::from(uevent.is_some_and(|uevent| queue(core, batch, &news, uevent)))
+    };
     let mut done = Resynced::default();
     // children leave before their parents
     for device in gone.iter().rev().chain(replaced.iter().map(|(device, _)| device)) {
@@ -74,7 +76,7 @@ fn compare(core: &Core, batch: &Token) -> Resynced {
     let rules = core.rules.compiled();
     for device in present {
         if has_changed(core, &rules, &device) {
-            done.changed += queue(uevent_of(tree, &device, Action::Change));
+            done.changed += queue(super::start::uevent_of(tree, &device, Action::Change));
         }
     }
     done

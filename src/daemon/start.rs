@@ -5,10 +5,10 @@
 
 use bstr::BString;
 
+use super::core::Core;
 use super::engine::Present;
 use super::job::{Cause, Job, Token};
 use super::news::News;
-use super::work::Work;
 use crate::device::{Device, Reader, Tree};
 use crate::ids::{Action, SeqNum};
 use crate::properties::Properties;
@@ -18,7 +18,8 @@ use crate::uevent::Uevent;
 const AHEAD: usize = 512;
 
 /// Puts the devices into the queue, parents first, and waits until all are handled.
-pub(super) fn evaluate_all(tree: &Tree, devices: Vec<Present>, news: &News, work: &Work) {
+pub(super) fn evaluate_all(core: &Core, devices: Vec<Present>, news: &News) {
+    let (tree, work) = (core.engine.tree(), &core.work);
     let batch = Token::default();
     for Present { device, properties } in devices {
         if work.stopping() {
@@ -29,7 +30,7 @@ pub(super) fn evaluate_all(tree: &Tree, devices: Vec<Present>, news: &News, work
         } else {
             uevent_with(&device, Action::Add, properties)
         };
-        if let Some(uevent) = uevent {
+        if let Some(uevent) = uevent.and_then(|uevent| core.complete(uevent)) {
             work.push_own(Job::of_batch(uevent, Cause::Start, &batch), AHEAD, Some(news));
         }
     }

@@ -79,6 +79,11 @@ impl Watches {
         self.nodes().paces.remove(devpath);
     }
 
+    /// The devices that are watched now.
+    pub(super) fn devices(&self) -> Vec<DevPath> {
+        self.nodes().watched.values().map(|watched| watched.devpath.clone()).collect()
+    }
+
     fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,9 +158,10 @@ struct Written {
 
 impl Written {
     fn ask(&self) {
+        let is_read = self.is_whole_disk() && self.reread();
         let partitions = self.partitions();
-        if self.is_whole_disk() && self.reread() && !partitions.is_empty() {
-            // the kernel says what became of the disk and of each partition
+        if is_read && !partitions.is_empty() {
+            // the kernel says what became of the disk and of each partition; of a disk that has none any more it says nothing
             return;
         }
         change(&self.device);

@@ -119,10 +119,8 @@ pub(super) struct Standing {
 #[derive(Debug)]
 pub(super) struct Late {
     pub(super) run: RunId,
-    pub(super) devpath: DevPath,
+    pub(super) job: Arc<Job>,
     pub(super) elapsed: Duration,
-    /// How often it had been tried before.
-    pub(super) earlier_attempts: u32,
 }
 
 impl Work {
@@ -357,8 +355,7 @@ impl Work {
             let elapsed = now - run.since;
             if elapsed >= end || (elapsed >= limit && !run.warned) {
                 run.warned = true;
-                let devpath = run.job.uevent.devpath.clone();
-                late.push(Late { run: *id, devpath, elapsed, earlier_attempts: run.job.hangs });
+                late.push(Late { run: *id, job: Arc::clone(&run.job), elapsed });
             }
         }
         late

@@ -43,20 +43,24 @@ impl Workers {
 
     /// Looks for jobs that take too long. Called by the main loop now and then.
     pub(super) fn look_after(core: &Arc<Core>) {
-        let end = core.engine.site().event_timeout + GRACE;
+        let site = core.engine.site();
+        let end = site.event_timeout + site.exec_delay + GRACE;
         for late in core.work.late(end / 3, end) {
-            let (devpath, seconds) = (&late.devpath, late.elapsed.as_secs());
+            let (devpath, seconds) = (&late.job.uevent.devpath, late.elapsed.as_secs());
             if late.elapsed < end {
                 tracing::warn!(DEVPATH = %devpath, "this device has been worked on for {seconds} s");
                 continue;
             }
             core.counters.failed.count();
-            if late.earlier_attempts < ATTEMPTS {
-                let wait = BACK_OFF * 2_u32.saturating_pow(late.earlier_attempts);
+            if late.job.hangs < ATTEMPTS {
+                let wait = BACK_OFF * 2_u32.saturating_pow(late.job.hangs);
                 tracing::error!(DEVPATH = %devpath, "a worker hangs: tried again in {} s", wait.as_secs());
                 core.work.give_up(late.run, Some(Instant::now() + wait));
             } else {
                 tracing::error!(DEVPATH = %devpath, "workers hang on this device again and again: given up until its next event");
+                if let Some(listeners) = &core.listeners {
+                    listeners.failed(&late.job.uevent, Some(nix::errno::Errno::ETIMEDOUT));
+                }
                 core.work.give_up(late.run, None);
             }
         }
@@ -97,7 +101,7 @@ fn work(core: &Core) {
             Err(_) => {
                 core.counters.failed.count();
                 if let Some(listeners) = &core.listeners {
-                    listeners.failed(&job.uevent);
+                    listeners.failed(&job.uevent, None);
                 }
                 tracing::error!(
                     "this event is lost: its worker panicked; please report the message before this one"
@@ -119,7 +123,8 @@ enum Carried {
     Busy,
 }
 
-/// The job comes again soon. Whoever repartitions a disk may hold it as long as he likes: the event is not lost.
+/// The job comes again soon, and at once with the next event of its device. Whoever repartitions a disk may hold it as long
+/// as he likes: the event is not lost. (systemd-udevd drops it after three minutes.)
 fn put_off(core: &Core, job: &Job, run: RunId) {
     let now = Instant::now();
     let held = job.held_since.map_or(Duration::ZERO, |since| now - since);
@@ -149,6 +154,7 @@ fn carry_through(core: &Core, job: &Job, run: RunId) -> Carried {
         DiskLock::Busy => return Carried::Busy,
         lock => lock,
     };
+    core.engine.make_read_only(uevent);
     core.end_watch(uevent);
     let wanted = || core.work.is_current(run);
     let handled = match job.cause {

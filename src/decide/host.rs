@@ -4,7 +4,7 @@
 //! is behind [`Effects`].
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -53,6 +53,26 @@ impl Records for RecordDir {
     }
 }
 
+/// The records of a device manager beside which this one stands. Its database comes and goes with it, so it is opened for
+/// each question; nothing is ever written there.
+#[derive(Debug, Clone)]
+pub struct OthersRecords(PathBuf);
+
+impl OthersRecords {
+    /// Those of the udevd of this system.
+    pub fn new(roots: &Roots) -> Self {
+        Self(roots.run_udev().join("data"))
+    }
+}
+
+impl Records for OthersRecords {
+    /// What is wrong with a record is its writer's business.
+    fn record(&self, id: &DeviceId) -> Option<Record> {
+        let there = RecordDir::open_existing(&self.0).ok()?;
+        there.read(id).ok()?.map(|(record, _)| record)
+    }
+}
+
 /// What all events of one daemon (or one command) share.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'w> {
@@ -62,6 +82,8 @@ pub struct Surroundings<'w> {
     pub roots: &'w Roots,
     /// What is known of devices.
     pub records: &'w dyn Records,
+    /// What the device manager knows of them, where that is another.
+    pub others: Option<&'w dyn Records>,
     /// Users and groups, for names that hold substitutions.
     pub accounts: &'w dyn Accounts,
     /// The databases that builtins ask.
@@ -119,6 +141,11 @@ impl<'w, E: Effects> EventHost<'w, E> {
 
     fn record_of(&self, device: &Device) -> Option<Record> {
         self.around.records.record(&device.id()?)
+    }
+
+    /// The same of the other device manager.
+    fn others_record_of(&self, device: &Device) -> Option<Record> {
+        self.around.others?.record(&device.id()?)
     }
 
     /// The file behind a sysctl's name; `None` if the name would leave `/proc/sys`.
@@ -192,15 +219,18 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn properties(&self, device: &Device) -> Properties {
-        let mut all = self.record_of(device).map(|record| record.properties).unwrap_or_default();
-        for (key, value) in self.reader.uevent(device).iter() {
+        let mut all = self.others_record_of(device).map(|record| record.properties).unwrap_or_default();
+        let own = self.record_of(device).map(|record| record.properties).unwrap_or_default();
+        for (key, value) in own.iter().chain(self.reader.uevent(device).iter()) {
             let _valid_before = all.set(key, value);
         }
         all
     }
 
     fn tags(&self, device: &Device) -> Vec<Tag> {
-        self.record_of(device).map(|record| record.current_tags.into_iter().collect()).unwrap_or_default()
+        let both = [self.others_record_of(device), self.record_of(device)];
+        let tags = both.into_iter().flatten().flat_map(|record| record.current_tags);
+        tags.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn find(&self, subsystem: &[u8], kernel: &[u8]) -> Option<Device> {

@@ -16,7 +16,7 @@ use bstr::BString;
 
 pub use self::difference::{Change, Difference, Permissions, difference};
 pub use self::effects::{DeedRunner, Dry, Effects, Live, NoDeeds, ProgramRunner, SkippedPrograms, Unwriting};
-pub use self::host::{EventHost, Records, Surroundings};
+pub use self::host::{EventHost, OthersRecords, Records, Surroundings};
 pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,
 };

@@ -90,6 +90,7 @@ impl Bench {
             tree: &self.machine.tree,
             roots: &self.roots,
             records: &self.records,
+            others: None,
             accounts: &self.accounts,
             shared: &self.shared,
         };

@@ -206,6 +206,11 @@ impl Claims {
         })
     }
 
+    /// The node of a device that claims something.
+    pub fn node_of(&self, device: &DeviceId) -> Option<&LinkName> {
+        Some(&self.devices.get(self.devices.find(device)?)?.node)
+    }
+
     /// What `device` claims, ordered by name; the flag says whether it has the link.
     pub fn claims_of(&self, device: &DeviceId) -> Vec<(Claim, bool)> {
         let Some((at, entry)) = self.devices.find(device).and_then(|at| Some((at, self.devices.get(at)?)))

@@ -97,6 +97,11 @@ impl RecordDir {
         Ok(Self { dir: open_dir(dir)?, temporaries: AtomicU64::new(0), present: Mutex::default() })
     }
 
+    /// Opens `dir` for reading, if it is there: it may be another program's.
+    pub fn open_existing(dir: &Path) -> io::Result<Self> {
+        Ok(Self { dir: open_dir(dir)?, temporaries: AtomicU64::new(0), present: Mutex::default() })
+    }
+
     /// The record of `id` and what could not be read of it; `None` if there is no file. An empty file is an empty record.
     pub fn read(&self, id: &DeviceId) -> Result<Option<(Record, Vec<Problem>)>, RecordError> {
         let name = file_name(id, "read")?;

@@ -1,10 +1,12 @@
 //! Owns how events come in: the kernel's datagrams and libudev's monitor messages (pure codecs), the netlink sockets
-//! that bring the former and take the latter out, and the search for holes in their numbers.
+//! that bring the former and take the latter out, libudev for who stands beside a udevd, and the search for holes in their numbers.
 //!
 //! Never decides what an event means, never logs: what was wrong with a datagram is returned as a value.
 
 mod gaps;
 mod kernel;
+#[cfg(feature = "libudev")]
+pub mod libudev;
 pub mod monitor;
 mod sender;
 mod socket;

@@ -215,10 +215,15 @@ impl KernelSocket {
 
     /// How many events the kernel has dropped on this socket since it was opened, from `net/netlink` below `proc`.
     pub fn drops(&self, proc: &Path) -> Result<u64, DropsError> {
-        let inode = nix::sys::stat::fstat(&self.socket).map_err(io::Error::from)?.st_ino;
-        let table = std::fs::read(proc.join("net/netlink"))?;
-        drops_of(&table, inode).ok_or(DropsError::NotListed)
+        drops(self.socket.as_fd(), proc)
     }
+}
+
+/// How many datagrams the kernel has dropped on a netlink socket.
+pub(super) fn drops(socket: BorrowedFd<'_>, proc: &Path) -> Result<u64, DropsError> {
+    let inode = nix::sys::stat::fstat(socket).map_err(io::Error::from)?.st_ino;
+    let table = std::fs::read(proc.join("net/netlink"))?;
+    drops_of(&table, inode).ok_or(DropsError::NotListed)
 }
 
 impl AsFd for KernelSocket {

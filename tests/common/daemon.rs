@@ -27,6 +27,8 @@ pub(crate) struct World {
     /// The program, and who runs it where that is not the tests' own user.
     program: PathBuf,
     user: Option<u32>,
+    /// A process in whose namespaces everything runs, with the directories that it sees.
+    inside: Option<u32>,
 }
 
 impl World {
@@ -48,6 +50,7 @@ impl World {
             root: None,
             program: env!("CARGO_BIN_EXE_nameplate").into(),
             user: None,
+            inside: None,
         }
     }
 
@@ -78,6 +81,14 @@ impl World {
         self
     }
 
+    /// Everything runs in the mount and network namespaces of that process, on the system's own directories there.
+    #[must_use]
+    #[allow(dead_code)] // not every test program has namespaces
+    pub(crate) fn inside(mut self, process: u32) -> Self {
+        self.inside = Some(process);
+        self
+    }
+
     /// A configuration file that the daemon is started with.
     #[must_use]
     pub(crate) fn config(mut self, text: &str) -> Self {
@@ -94,6 +105,9 @@ impl World {
 
     /// Where links are made.
     pub(crate) fn links_dir(&self) -> PathBuf {
+        if let Some(process) = self.inside {
+            return format!("/proc/{process}/root/dev").into();
+        }
         self.root.as_ref().map_or_else(|| self.dir.path().join("dev"), |root| root.join("dev"))
     }
 
@@ -118,14 +132,22 @@ impl World {
 
     /// A command line on this world.
     pub(crate) fn command(&self, verb: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = match self.inside {
+            Some(process) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--mount", "--net", "--target", &process.to_string(), "--"]).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
         command.arg(verb).arg("--rules").arg(self.rules());
-        match &self.root {
-            Some(root) => command.arg("--root").arg(root),
-            None => command.arg("--link-dir").arg(self.links_dir()),
+        match (&self.root, self.inside) {
+            (Some(root), _) => command.arg("--root").arg(root),
+            (None, None) => command.arg("--link-dir").arg(self.links_dir()),
+            (None, Some(_)) => &mut command,
         };
         command.args(&self.options).args(arguments).env("NO_COLOR", "1");
         command

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,11 +83,19 @@ impl Machines {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut paths: Vec<_> =
             fs::read_dir(dir.join("tests/trees")).unwrap().map(|entry| entry.unwrap().path()).collect();
-        for name in ["examples", "storage", "desk"] {
-            paths.push(dir.join(format!("rules/recordings/{name}.umockdev")));
-        }
+        paths.push(dir.join("rules/recordings/examples.umockdev"));
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "umockdev"));
         paths.sort();
+        Self::of(paths)
+    }
+
+    /// Those that the standard rules are tested on: a device of each kind that they know.
+    pub(crate) fn of_standard_rules() -> Self {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/recordings");
+        Self::of(["desk", "storage"].map(|name| dir.join(format!("{name}.umockdev"))).into())
+    }
+
+    fn of(paths: Vec<PathBuf>) -> Self {
         let tree = |path| {
             let tree = Tree::new(Source::Recording(Recording::parse(&fs::read(path).unwrap()).unwrap()));
             tree.walk();

@@ -146,3 +146,12 @@ fn convert_as_it_is_typed() {
     assert_eq!(report["lost"][0], json!({ "from": format!("{a}:2"), "what": "a range of numbers" }));
     assert_eq!(machine.run(&["convert", "--to", "udev", "/nowhere/x.toml"]).code, Some(5));
 }
+
+#[test]
+fn a_program_that_was_not_run_is_named() {
+    let machine = Machine::new(&[]);
+    let rule = r#"SUBSYSTEM=="tty", PROGRAM=="/bin/ask %k", RESULT=="y", SYMLINK+="z""#;
+    machine.write("root/usr/lib/udev/rules.d/60-ask.rules", rule);
+    let not_run = "not run  /bin/ask ttyUSB0  (--run-programs runs it)";
+    machine.run(&["explain", GPS]).shows(0, &["NO PROGRAM==\"/bin/ask %k\"", not_run]);
+}

@@ -27,8 +27,6 @@ use nameplate::uevent::Uevent;
 /// Rules of some files.
 pub(crate) struct Rules {
     compiled: Compiled,
-    /// How many files there are.
-    pub(crate) files: usize,
     /// Rules by file name.
     pub(crate) counts: BTreeMap<String, usize>,
     /// The files that these would give way to.
@@ -62,7 +60,6 @@ impl Rules {
             .map(|file| toml::parse(&SourceFile::new(Path::new(""), file.source.text.as_bytes()), &known()));
         Self {
             compiled: Compiled::new(&loaded.files),
-            files: loaded.files.len(),
             counts: counts.collect(),
             stands_for: parsed.flat_map(|file| file.gives_way_to).map(|(_, name)| name).collect(),
         }

@@ -123,6 +123,20 @@ impl Names<'_, '_> {
         let Some(address) = self.attribute(device, "address") else { return };
         if let Some(digits) = six_bytes(&address) {
             self.add("ID_NET_NAME_MAC", self.name(&[b"x", &digits]));
+            self.maker(&digits);
+        }
+    }
+
+    /// Whose address it is, as the hardware database knows the makers' prefixes.
+    fn maker(&mut self, digits: &[u8]) {
+        // Xerox's prefix is what cards have that were never given an address
+        if digits.starts_with(b"000000") {
+            return;
+        }
+        let Ok(hwdb) = self.context.shared.hwdb() else { return };
+        let modalias = [b"OUI:", digits.to_ascii_uppercase().as_slice()].concat();
+        for (key, value) in hwdb.query(&modalias).unwrap_or_default() {
+            let _checked_by_the_reader = self.found.set(key, value);
         }
     }
 }

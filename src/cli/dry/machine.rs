@@ -8,7 +8,8 @@ use super::find;
 use crate::cli::context::Context;
 use crate::cli::device_arg::{self, DeviceArgError};
 use crate::cli::exit::Failure;
-use crate::decide::Records;
+use crate::daemon::control::protocol::Mode;
+use crate::decide::{OthersRecords, Records};
 use crate::device::{Device, Source, Tree};
 use crate::ids::{DeviceId, LinkName};
 use crate::recording::{RecordedDevice, Recording};
@@ -21,6 +22,8 @@ pub(in crate::cli) struct Machine {
     tree: Tree,
     /// `None` in a recording, and where no daemon has been.
     records: Option<RecordDir>,
+    /// The records of a udevd beside which the daemon stands.
+    others: Option<OthersRecords>,
 }
 
 impl Machine {
@@ -32,7 +35,9 @@ impl Machine {
                 let dir = context.record_dir();
                 // Opening would make it, and a look must not.
                 let records = dir.is_dir().then(|| RecordDir::open(&dir).ok()).flatten();
-                Ok(Self { tree: Tree::new(Source::Live(context.roots.sys.clone())), records })
+                let beside = context.mode() == Mode::Companion;
+                let others = beside.then(|| OthersRecords::new(&context.roots));
+                Ok(Self { tree: Tree::new(Source::Live(context.roots.sys.clone())), records, others })
             }
         }
     }
@@ -42,12 +47,17 @@ impl Machine {
         let text = fs::read(file).map_err(|source| Failure::File { path: file.into(), source })?;
         let recording = Recording::parse(&text)
             .map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
-        Ok(Self { tree: Tree::new(Source::Recording(recording)), records: None })
+        Ok(Self { tree: Tree::new(Source::Recording(recording)), records: None, others: None })
     }
 
     /// The devices.
     pub(in crate::cli) fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// What the udevd knows beside which the daemon stands, if it does.
+    pub(super) fn others(&self) -> Option<&dyn Records> {
+        self.others.as_ref().map(|others| others as &dyn Records)
     }
 
     /// The recording, if it is one.

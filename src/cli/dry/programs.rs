@@ -1,11 +1,13 @@
 //! Owns the programs that rules ask for while they are worked out: run because the user said so, or left alone.
 
 use std::cell::RefCell;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use crate::apply::event::Programs;
+use crate::cli::output::{self, Ink, Style};
 use crate::decide::{ProgramRunner, SkippedPrograms};
 use crate::properties::Properties;
 use crate::roots::Roots;
@@ -28,9 +30,14 @@ impl Asked {
         Self { runner, asked: RefCell::default() }
     }
 
-    /// The programs asked for, in order.
-    pub(in crate::cli) fn asked(&self) -> Vec<Vec<BString>> {
-        self.asked.borrow().clone()
+    /// Names the programs asked for, in order, which were not run.
+    pub(in crate::cli) fn say_not_run(&self, out: &mut dyn Write, style: Style) -> io::Result<()> {
+        for argv in self.asked.borrow().iter() {
+            let words: Vec<String> = argv.iter().map(|word| output::shown(&word.to_str_lossy())).collect();
+            let line = format!("  not run  {}  (--run-programs runs it)", words.join(" "));
+            writeln!(out, "{}", style.paint(Ink::Yellow, line))?;
+        }
+        Ok(())
     }
 }
 

@@ -101,6 +101,8 @@ pub(super) fn nearly(trace: &RuleTrace) -> Option<&Tested> {
     for step in &trace.steps {
         match step {
             StepTrace::Condition(tested) if tested.passed => held += 1,
+            // a program that was not run, or failed, gave no result
+            StepTrace::Condition(tested) if tested.late && tested.subject == "result" => {}
             StepTrace::Condition(_) | StepTrace::Parent { found: None, .. } => failed += 1,
             StepTrace::Parent { .. } => held += 1,
             StepTrace::Effect { .. } => {}

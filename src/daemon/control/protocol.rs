@@ -41,11 +41,36 @@ pub enum Mode {
     Companion,
 }
 
+impl Mode {
+    /// The mode in words for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Companion => "companion to udevd",
+        }
+    }
+}
+
+/// Udevd, as a companion sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Udevd {
+    /// One runs.
+    pub running: bool,
+    /// Events are taken from it, and its properties with them; else they are the kernel's.
+    pub heard: bool,
+    /// Events of the kernel's, and devices, that it has not handled.
+    pub owed: u64,
+}
+
 /// Reply of `Status`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Status {
     /// How the daemon stands to udevd.
     pub mode: Mode,
+    /// Why so, in words.
+    pub mode_reason: String,
+    /// Beside a udevd: how that one is.
+    pub udevd: Option<Udevd>,
     /// Version of the daemon.
     pub version: String,
     /// Its process.

@@ -48,6 +48,7 @@ impl Engine {
     fn situation(&self, device: &Device) -> Option<(DeviceId, Uevent, Record)> {
         let id = device.id()?;
         let uevent = start::uevent_of(&self.tree, device, self.origins.action(&id))?;
+        let uevent = self.complete(uevent)?;
         let old = self.record(&id).unwrap_or_default();
         Some((id, uevent, old))
     }

@@ -10,8 +10,10 @@ use crate::apply::names::LinkReport;
 use crate::daemon::report;
 use crate::decide::Plan;
 use crate::device::{Device, Reader};
-use crate::ids::{Action, DeviceId, LinkName, NodeKind};
+use crate::ids::{Action, DevPath, DeviceId, LinkName, NodeKind};
+use crate::store::claims::Claim;
 use crate::store::record::Record;
+use crate::store::stacks;
 use crate::uevent::Uevent;
 
 impl Engine {
@@ -39,6 +41,52 @@ impl Engine {
         match (name.and_then(|name| LinkName::new(&name).ok()), number) {
             (Some(node), Some(number)) => disk::lock(&self.nodes, &node, number),
             _ => DiskLock::Nothing,
+        }
+    }
+
+    /// Makes a disk that is added refuse writers, where the kernel's command line asks for it: no program, rule or stray
+    /// mount changes what is on it. Disks that are made from others, or by a user, are left alone.
+    pub(in crate::daemon) fn make_read_only(&self, uevent: &Uevent) {
+        let asked = self.site.read_only_disks && self.site.reach == Reach::Everything;
+        let is_disk = uevent.subsystem == "block" && !disk::stays_writable(uevent.devpath.last());
+        if !asked || !is_disk || uevent.action != Action::Add {
+            return;
+        }
+        let name = uevent.devname().and_then(|name| LinkName::new(name).ok());
+        let (Some(node), Some(number)) = (name, uevent.devnum()) else { return };
+        if let Err(error) = disk::make_read_only(&self.nodes, &node, number) {
+            tracing::warn!("{node} is not made read-only: {error}");
+        }
+    }
+
+    /// Puts away what a former udevd has kept for itself: nobody keeps it up from now on.
+    pub(in crate::daemon) fn begin_in_udevs_place(&self) {
+        if self.site.reach != Reach::Everything {
+            return;
+        }
+        if let Err(error) = stacks::clear(&self.site.roots.run_udev()) {
+            tracing::warn!(%error, "what the udevd before has left is still there");
+        }
+    }
+
+    /// Leaves for a udevd that comes after this daemon who claims which link and which devices are watched.
+    pub(in crate::daemon) fn end_in_udevs_place(&self, watched: &[DevPath]) {
+        if self.site.reach != Reach::Everything {
+            return;
+        }
+        let watched: Vec<DeviceId> = watched.iter().filter_map(|path| self.tree.get(path)?.id()).collect();
+        let claims: Vec<(Claim, Vec<u8>)> = self.names.look(|claims| {
+            let all = claims.links().flat_map(|(link, _)| claims.claimants(link));
+            let with_node = all.filter_map(|claim| {
+                let node = claims.node_of(&claim.device)?;
+                let path = self.site.roots.dev.join(crate::daemon::view::path(node.as_bytes()));
+                Some((claim, path.into_os_string().into_encoded_bytes()))
+            });
+            with_node.collect()
+        });
+        let claims = claims.iter().map(|(claim, node)| (claim, &node[..]));
+        if let Err(error) = stacks::write(&self.site.roots.run_udev(), claims, &watched) {
+            tracing::warn!(%error, "a udevd that is started next does not know who claims which link");
         }
     }
 
@@ -128,11 +176,22 @@ impl Engine {
                     tracing::warn!(LINK = %link, "link {link} can't be made: {why}");
                 }
             }),
+            None if self.is_anothers_now(id, &name) => return,
             None => farm.remove(&link, |_| true).map(drop),
         };
         if let Err(error) = done {
             tracing::error!(LINK = %link, %error, "link {link} is not as it should be");
         }
+    }
+
+    /// True when sysfs has another device under the number (`block/MAJOR:MINOR`) of the one that goes: its event is still to
+    /// come, and the link is already right.
+    fn is_anothers_now(&self, id: &DeviceId, number: &str) -> bool {
+        let Ok(target) = std::fs::read_link(self.site.roots.sys.join("dev").join(number)) else {
+            return false;
+        };
+        let goes = self.tree.by_id(id).map(|device| device.devpath());
+        goes.is_none_or(|goes| !target.ends_with(crate::daemon::view::path(goes.relative())))
     }
 
     pub(super) fn write_record(&self, id: &DeviceId, record: &Record) {

@@ -3,7 +3,10 @@
 //! All that events share is here (tree, names, records, numbers); the order of events, the threads and the sockets are not.
 
 mod again;
+mod beside;
 mod carry_out;
+
+pub use self::beside::complete;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,7 +17,7 @@ use crate::apply::event::{self, Programs};
 use crate::apply::modules::Modules;
 use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
-use crate::daemon::{DaemonError, report};
+use crate::daemon::{DaemonError, here, report};
 
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
@@ -23,8 +26,8 @@ use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::config::ResolveNames;
 use crate::decide::{
-    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, Plan, ProgramRunner, Surroundings, Unwriting,
-    decide,
+    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, OthersRecords, Plan, ProgramRunner, Records,
+    Surroundings, Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
@@ -74,12 +77,18 @@ pub struct Site {
     pub state_dir: PathBuf,
     /// What may be changed.
     pub reach: Reach,
+    /// A udevd is the device manager, or will be: what it found of devices counts.
+    pub beside_udevd: bool,
     /// When the names of users and groups in rules are looked up.
     pub resolve_names: ResolveNames,
     /// The longest time that the programs of one event have together.
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
+    /// How long an event waits before the programs at its end are run.
+    pub exec_delay: Duration,
+    /// Disks are made read-only when they are added.
+    pub read_only_disks: bool,
 }
 
 /// A device that was there at the start.
@@ -121,6 +130,10 @@ pub struct Engine {
     interface_names: Exchange,
     memory: Memory,
     origins: Origins,
+    /// A former run has come to the end of its start in this very system, not in the initramfs before it.
+    began_here: bool,
+    /// What udevd knows of devices, beside one.
+    udevds: Option<OthersRecords>,
 }
 
 impl Engine {
@@ -153,6 +166,8 @@ impl Engine {
             interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
+            began_here: here::is_marked(&site.run_dir, &site.roots.top()),
+            udevds: site.beside_udevd.then(|| OthersRecords::new(&site.roots)),
             site,
         })
     }
@@ -289,15 +304,15 @@ impl Engine {
         self.handle_if(rules, uevent, || true)
     }
 
-    /// The same for a device that was there when the daemon started: what a former run has finished with, programs
-    /// included, does not have its programs run once more.
+    /// The same for a device that was there when the daemon started: what a former run in this system has finished with,
+    /// programs included, does not have its programs run once more. What was left by an initramfs is looked at as new.
     pub(super) fn resume(
         &self,
         rules: &Compiled,
         uevent: &Uevent,
         wanted: impl Fn() -> bool,
     ) -> Option<Handled> {
-        let finished = |old: &Record| old.properties.get(PROCESSING).is_none();
+        let finished = |old: &Record| self.began_here && old.properties.get(PROCESSING).is_none();
         self.carry_through(rules, uevent, |old| !old.is_some_and(finished), wanted)
     }
 
@@ -366,8 +381,7 @@ impl Engine {
         report::decided(&plan);
         let runs = !plan.run.is_empty() && first;
         let removed = uevent.action == Action::Remove;
-        let record =
-            if removed { old.cloned().unwrap_or_default() } else { self.new_record(&id, &plan, old) };
+        let record = if removed { last_record(&plan, old) } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
         let links = if removed {
             self.withdraw(&id, &plan)
@@ -379,6 +393,7 @@ impl Engine {
             self.carry_out(&id, old, &plan, &written)
         };
         if runs {
+            std::thread::sleep(self.site.exec_delay);
             let environment = plan.shown_properties(&record, &self.site.roots);
             event::run(&plan, &environment, &self.programs, &mut host, deadline);
         }
@@ -404,6 +419,7 @@ impl Engine {
             tree: &self.tree,
             roots: &self.site.roots,
             records: self.database.records(),
+            others: self.udevds.as_ref().map(|records| records as &dyn Records),
             accounts: &*self.accounts,
             shared: &self.shared,
         }
@@ -460,6 +476,17 @@ impl Engine {
                 self.tell(Some(&id), &self.forget(&id));
             }
         }
+    }
+}
+
+/// What listeners of a removal are shown: what was known of the device, and what rules have added to it.
+fn last_record(plan: &Plan, old: Option<&Record>) -> Record {
+    let (old, new) = (old.cloned().unwrap_or_default(), plan.record(old));
+    Record {
+        links: &old.links | &new.links,
+        tags: &old.tags | &new.tags,
+        current_tags: &old.current_tags | &new.current_tags,
+        ..old
     }
 }
 

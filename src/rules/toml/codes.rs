@@ -42,7 +42,6 @@ codes! {
     SHELL_STRING = "shell-string", "A command line where a list of arguments is needed: no shell runs here.";
     BAD_IMPORT = "bad-import", "`import` needs exactly one source; the rule is left out.";
     UNKNOWN_BUILTIN = "unknown-builtin", "A builtin that nameplate does not have.";
-    MISSING_BUILTIN = "missing-builtin", "A builtin of udev's that nameplate does not have; it fails when it is run.";
     INDEX_MISSING = "index-missing", "`$index` in a rule without `index`; the value is left out.";
     INDEX_UNUSED = "index-unused", "`index` in a rule that uses `$index` nowhere; no number is taken.";
     INDEX_MISPLACED = "index-misplaced", "`$index` where there is no number yet: in conditions, `import` and `index` itself.";

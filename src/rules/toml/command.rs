@@ -11,7 +11,6 @@ use super::text::Index;
 use crate::diag::Place;
 use crate::rules::ir::{Builtin, Command, Condition, Import, Subject, Test};
 use crate::rules::template::Template;
-use crate::rules::udev::keys::{BUILTINS, HELPERS};
 use crate::text::{Case, Pattern};
 
 /// The sources of `import`.
@@ -249,17 +248,12 @@ fn known_builtin(cx: &mut Cx<'_>, value: &Value<'_>, text: &str) -> Result<Strin
     let Some(name) = text.split_whitespace().next() else {
         return Err(cx.error(codes::EMPTY_LIST, "the builtin has no name", value.span()));
     };
-    let at = text.find(name).unwrap_or_default();
-    let known = cx.known.builtins.contains(&name);
-    if !known && [BUILTINS, HELPERS].concat().contains(&name) {
-        let span = cx.inside(value, at..at + name.len());
-        let message = format!("nameplate does not have udev's builtin `{name}` yet");
-        cx.warning(codes::MISSING_BUILTIN, message, span, "it fails when it is run");
-    } else if !known {
+    if !cx.known.builtins.contains(&name) {
         let hint = match suggest::nearest(name, cx.known.builtins.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the builtins are: {}", cx.known.builtins.join(", ")),
         };
+        let at = text.find(name).unwrap_or_default();
         let span = cx.inside(value, at..at + name.len());
         return Err(cx.error_hint(codes::UNKNOWN_BUILTIN, format!("unknown builtin `{name}`"), span, hint));
     }

@@ -253,10 +253,6 @@ pub const BUILTINS: &[&str] = &[
     "usb_id",
 ];
 
-/// Programs of udev's that builtins of the same name stand in for.
-pub const HELPERS: &[&str] =
-    &["ata_id", "cdrom_id", "dmi_memory_id", "fido_id", "mtd_probe", "scsi_id", "v4l_id"];
-
 /// Properties that no rule sets.
 pub const READ_ONLY: &[&str] = &[
     "ACTION",
@@ -291,6 +287,6 @@ mod tests {
             }
         }
         assert!(find(b"kernel").is_none());
-        assert!(BUILTINS.is_sorted() && HELPERS.is_sorted() && READ_ONLY.is_sorted());
+        assert!(BUILTINS.is_sorted() && READ_ONLY.is_sorted());
     }
 }

@@ -1,0 +1,149 @@
+//! Owns what udevd still owes a companion: events that the kernel has sent and udevd has not handled, and devices that were
+//! there and that udevd had not looked at. Knows no socket; what time it is, is an argument.
+//!
+//! Udevd works in parallel: its events keep the kernel's numbers and not their order, so that only the numbers themselves
+//! tell whether everything up to one has been handled.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::ids::{DevPath, SeqNum};
+use crate::uevent::Uevent;
+
+/// What udevd owes.
+#[derive(Debug)]
+pub(super) struct Backlog(Mutex<Owed>);
+
+#[derive(Debug)]
+struct Owed {
+    /// The highest number that the kernel has sent.
+    newest: u64,
+    /// Sent, not handled.
+    numbers: BTreeSet<u64>,
+    /// Handled before the kernel's own message was read.
+    early: BTreeSet<u64>,
+    /// Devices that were there, and not handled.
+    devices: HashSet<DevPath>,
+    /// When the kernel or udevd last said something.
+    last_word: Instant,
+}
+
+impl Backlog {
+    /// Nothing is owed.
+    pub(super) fn new(now: Instant) -> Self {
+        Self(Mutex::new(Owed {
+            newest: 0,
+            numbers: BTreeSet::new(),
+            early: BTreeSet::new(),
+            devices: HashSet::new(),
+            last_word: now,
+        }))
+    }
+
+    fn owed(&self) -> MutexGuard<'_, Owed> {
+        // each statement leaves it whole
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The kernel has sent an event.
+    pub(super) fn sent(&self, number: SeqNum, now: Instant) {
+        let mut owed = self.owed();
+        owed.last_word = now;
+        if !owed.early.remove(&number.0) {
+            owed.numbers.insert(number.0);
+        }
+        owed.newest = owed.newest.max(number.0);
+        let newest = owed.newest;
+        owed.early.retain(|early| *early > newest);
+    }
+
+    /// Udevd has handled an event.
+    pub(super) fn handled(&self, uevent: &Uevent, now: Instant) {
+        let mut owed = self.owed();
+        owed.last_word = now;
+        owed.devices.remove(&uevent.devpath);
+        let number = uevent.seqnum.0;
+        if !owed.numbers.remove(&number) && number > owed.newest {
+            owed.early.insert(number);
+        }
+    }
+
+    /// A device is there that udevd has not handled.
+    pub(super) fn is_left(&self, path: DevPath, now: Instant) {
+        let mut owed = self.owed();
+        owed.last_word = now;
+        owed.devices.insert(path);
+    }
+
+    /// How much of what happened up to `number` is owed.
+    pub(super) fn owed_up_to(&self, number: SeqNum) -> usize {
+        let owed = self.owed();
+        owed.numbers.range(..=number.0).count() + owed.devices.len()
+    }
+
+    /// All that is owed.
+    pub(super) fn len(&self) -> usize {
+        self.owed_up_to(SeqNum(u64::MAX))
+    }
+
+    /// Nothing of it will come any more, if nothing was heard for `patience`: how many events are given up. Devices are
+    /// not counted: udevd may never look at them, and if it does, its event comes.
+    pub(super) fn give_up(&self, now: Instant, patience: Duration) -> usize {
+        let mut owed = self.owed();
+        if now.saturating_duration_since(owed.last_word) < patience {
+            return 0;
+        }
+        owed.devices.clear();
+        std::mem::take(&mut owed.numbers).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Action;
+    use crate::properties::Properties;
+
+    fn event(number: u64, path: &str) -> Uevent {
+        let path = DevPath::new(path.as_bytes()).unwrap();
+        Uevent::from_facts(Action::Add, path, "x".into(), SeqNum(number), Properties::new())
+    }
+
+    #[test]
+    fn whatever_the_order() {
+        let now = Instant::now();
+        let backlog = Backlog::new(now);
+        // from before anybody listened
+        backlog.handled(&event(3, "/devices/old"), now);
+        for number in [5, 6, 8] {
+            backlog.sent(SeqNum(number), now);
+        }
+        assert_eq!([4, 5, 7, 8].map(|n| backlog.owed_up_to(SeqNum(n))), [0, 1, 2, 3]);
+        backlog.handled(&event(8, "/devices/a"), now);
+        backlog.handled(&event(5, "/devices/a"), now);
+        assert_eq!([5, 6, 8].map(|n| backlog.owed_up_to(SeqNum(n))), [0, 1, 1]);
+        // udevd was faster than the reader
+        backlog.handled(&event(9, "/devices/a"), now);
+        backlog.sent(SeqNum(9), now);
+        backlog.handled(&event(6, "/devices/a"), now);
+        // once more, after a new socket
+        backlog.handled(&event(9, "/devices/a"), now);
+        assert_eq!(backlog.len(), 0);
+        assert!(backlog.owed().early.is_empty());
+    }
+
+    #[test]
+    fn devices_and_giving_up() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let backlog = Backlog::new(now);
+        backlog.is_left(DevPath::new(b"/devices/a").unwrap(), now);
+        backlog.is_left(DevPath::new(b"/devices/b").unwrap(), now);
+        assert_eq!(backlog.owed_up_to(SeqNum(0)), 2);
+        backlog.handled(&event(3, "/devices/a"), now);
+        backlog.sent(SeqNum(4), now + second);
+        assert_eq!((backlog.give_up(now + second, second), backlog.len()), (0, 2));
+        assert_eq!((backlog.give_up(now + second * 2, second), backlog.len()), (1, 0));
+    }
+}
