@@ -3,14 +3,16 @@
 //! The socket listens before the walk begins, so a device can be found twice: by the walk and by its event. Then the
 //! event is the one that counts, and the walk's finding is dropped.
 
+use std::path::Path;
+
 use bstr::BString;
 
 use super::core::Core;
 use super::engine::Present;
 use super::job::{Cause, Job, Token};
 use super::news::News;
-use crate::device::{Device, Reader, Tree};
-use crate::ids::{Action, SeqNum};
+use crate::device::{Device, Facts, Reader, Tree};
+use crate::ids::{Action, DevPath, SeqNum};
 use crate::properties::Properties;
 use crate::uevent::Uevent;
 
@@ -35,6 +37,18 @@ pub(super) fn evaluate_all(core: &Core, devices: Vec<Present>, news: &News) {
         }
     }
     work.wait_for_batch(&batch);
+}
+
+/// Enters the kernel's modules: they are no devices, but udev's rules wait for some of them.
+pub(super) fn enter_modules(tree: &Tree, sys: &Path) -> Vec<Present> {
+    let entries = std::fs::read_dir(sys.join("module")).into_iter().flatten().flatten();
+    let speaking = entries.filter(|entry| entry.path().join("uevent").exists());
+    let paths = speaking
+        .filter_map(|entry| DevPath::new(&[b"/module/", entry.file_name().as_encoded_bytes()].concat()).ok());
+    let facts = Facts { subsystem: Some("module".into()), ..Facts::default() };
+    let enter =
+        |path| Present { device: tree.add(&path, &facts).into_device(), properties: Properties::default() };
+    paths.map(enter).collect()
 }
 
 /// An event for a device that is there, from its `uevent` file. `None` if the device is gone or has no subsystem: such a
