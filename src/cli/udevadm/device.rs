@@ -243,7 +243,7 @@ impl Known {
         let Some(record) = &self.record else { return };
         let links: Vec<_> = record.links.iter().map(|link| self.link_path(link)).collect();
         if !links.is_empty() {
-            out.put("DEVLINKS", &bstr::join(" ", links.iter().map(|path| path.as_os_str().as_bytes())));
+            out.put("DEVLINKS", bstr::join(" ", links.iter().map(|path| path.as_os_str().as_bytes())));
         }
         for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
             if !tags.is_empty() {

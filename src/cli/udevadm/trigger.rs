@@ -134,7 +134,7 @@ fn wait_for_daemon(machine: &Machine, seconds: &str) -> Result<(), Refused> {
 }
 
 /// Devices of the prioritized subsystems come first, each with those above it before.
-fn prioritize(found: &mut Vec<Known>, options: &Options) {
+fn prioritize(found: &mut [Known], options: &Options) {
     let first: Vec<&str> = options.prioritized_subsystem.iter().flat_map(|list| list.split(',')).collect();
     if first.is_empty() {
         return;
