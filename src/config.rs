@@ -152,7 +152,7 @@ pub const KEYS: &[Key] = &[
         kind: "\"auto\", \"standalone\" or \"companion\"",
         default: Some("\"auto\""),
         doc: "How nameplate stands to udevd. As companion it leaves udevd at its work and adds the names that its own \
-              rules ask for. Standalone it is the device manager itself. With \"auto\" it is companion where a udevd \
+              rules ask for, which may match the properties that udevd found. Standalone it is the device manager itself. With \"auto\" it is companion where a udevd \
               answers, standalone otherwise.",
         set: |c, v| value::one_of(v, Mode::WORDS).map(|mode| c.mode = mode),
     },

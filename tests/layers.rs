@@ -26,7 +26,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("store", 2),
     ("queue", 2),
     ("probe", 2),
-    ("config", 1),
+    ("config", 2),
     ("log", 1),
     ("recording", 1),
     ("machine", 0),

@@ -211,12 +211,15 @@ impl Machine {
         let devpath = self.device.devpath();
         let uevent = Uevent::from_facts(Action::Add, devpath, "tty".into(), SeqNum(1), properties);
         let event = Event { uevent: &uevent, device: Some(&self.device), record: None };
+        let globals = nameplate::decide::Globals::default();
         let around = Surroundings {
             tree: &self.tree,
             roots: &self.roots,
             records: &NoRecords,
             accounts: &self.accounts,
             shared: &nameplate::builtin::Shared::new(&self.roots),
+            others: None,
+            globals: &globals,
         };
         let effects = Dry::new(&self.programs, &self.numbers);
         let mut host = EventHost::new(around, &event, Instant::now(), effects);

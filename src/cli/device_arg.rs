@@ -139,17 +139,22 @@ pub fn leaves_a_trace(context: &Context, argument: &OsStr) -> Result<bool, Devic
     }
 }
 
-/// The devpath of a directory in sysfs, links followed. `Err(None)`: not there.
+/// The devpath of a device's directory in sysfs, links followed. `Err(None)`: not there.
 fn devpath_of(sys: &Path, path: &Path) -> Result<DevPath, Option<&'static str>> {
-    let sys = fs::canonicalize(sys).map_err(|_| None)?;
-    let path = fs::canonicalize(path).map_err(|_| None)?;
-    let below = path.strip_prefix(&sys).map_err(|_| Some("it leads out of /sys"))?;
+    let (sys, path) = (fs::canonicalize(sys).map_err(|_| None)?, fs::canonicalize(path).map_err(|_| None)?);
+    path.strip_prefix(&sys).map_err(|_| Some("it leads out of /sys"))?;
     if !path.join("uevent").exists() {
         return Err(Some("it has no `uevent` file"));
     }
+    sysfs_path(&sys, &path).ok_or(Some("its path is not one that the kernel makes"))
+}
+
+/// A path in sysfs with its links followed, be it a device's or not. `None`: it is not there, or leads out of sysfs.
+pub(super) fn sysfs_path(sys: &Path, path: &Path) -> Option<DevPath> {
+    let (sys, path) = (fs::canonicalize(sys).ok()?, fs::canonicalize(path).ok()?);
     let mut devpath = b"/".to_vec();
-    devpath.extend_from_slice(below.as_os_str().as_bytes());
-    DevPath::new(&devpath).map_err(|_| Some("its path is not one that the kernel makes"))
+    devpath.extend_from_slice(path.strip_prefix(&sys).ok()?.as_os_str().as_bytes());
+    DevPath::new(&devpath).ok()
 }
 
 /// The directory in sysfs of a node, or of the node that a link leads to.

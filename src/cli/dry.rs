@@ -15,7 +15,7 @@ pub(super) use programs::Asked;
 
 use crate::builtin;
 use crate::daemon;
-use crate::decide::{Dry, Event, EventHost, Plan, Surroundings, decide};
+use crate::decide::{Dry, Event, EventHost, Globals, Plan, Surroundings, decide};
 use crate::device::{Device, Reader};
 use crate::ids::{Action, SeqNum};
 use crate::roots::Roots;
@@ -106,6 +106,7 @@ pub(super) fn work_out<O: Observer>(
     let record = machine.record_of(device);
     let event = Event { uevent: &uevent, device: Some(device), record: record.as_ref() };
     let Means { roots, accounts, numbers, shared, event_timeout, programs } = means;
+    let globals = &Globals::default();
     let around = Surroundings {
         tree: machine.tree(),
         roots,
@@ -113,6 +114,7 @@ pub(super) fn work_out<O: Observer>(
         others: machine.others(),
         accounts: &**accounts,
         shared,
+        globals,
     };
     let deadline = Instant::now() + *event_timeout;
     let mut host = EventHost::new(around, &event, deadline, Dry::new(programs, numbers));

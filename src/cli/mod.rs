@@ -36,6 +36,7 @@ mod status;
 mod test;
 mod tree;
 mod trigger;
+mod udevadm;
 mod wait;
 
 use context::{Common, Context};
@@ -73,6 +74,8 @@ enum Verb {
     Wait(wait::Options),
     Hwdb(hwdb::Options),
     #[command(hide = true)]
+    Udevadm(udevadm::Options),
+    #[command(hide = true)]
     Completions(completions::Options),
     #[command(hide = true)]
     Man(man::Options),
@@ -94,6 +97,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(ended) = called_as::run(&args) {
         return ended;
     }
+    if udevadm::is_called(args.first()) {
+        return udevadm::main(Common::default(), args.into_iter().skip(1));
+    }
     let parsed = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -102,6 +108,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
     };
+    if let Verb::Udevadm(options) = cli.verb {
+        return udevadm::run(options, cli.common);
+    }
     let mut out = io::stdout().lock();
     let ended = Context::new(cli.common)
         .and_then(|context| dispatch(&cli.verb, &context, &mut out))
@@ -134,6 +143,7 @@ fn dispatch(verb: &Verb, context: &Context, out: &mut dyn Write) -> Result<Exit,
         Verb::Settle(options) => settle::run(options, context, out),
         Verb::Wait(options) => wait::run(options, context, out),
         Verb::Hwdb(options) => hwdb::run(options, context, out),
+        Verb::Udevadm(_) => Ok(Exit::Failed),
         Verb::Completions(options) => completions::run(options, out),
         Verb::Man(options) => man::run(options, out),
     }

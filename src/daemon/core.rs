@@ -1,7 +1,7 @@
 //! Owns what the daemon's threads share: engine, queue, rules in force, counters, subscribers.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -47,6 +47,8 @@ pub(super) struct Core {
     pub(super) listeners: Option<Listeners>,
     pub(super) workers: Workers,
     pub(super) worker_count: usize,
+    /// A limit in its place that was set while the daemon runs; 0: none.
+    pub(super) children_max: AtomicUsize,
     pub(super) counters: Arc<Counters>,
     pub(super) broadcast: Arc<Broadcast>,
     pub(super) wake: Arc<EventFd>,

@@ -8,8 +8,10 @@ mod commands;
 pub mod control;
 mod core;
 mod counters;
+mod device_manager;
 mod engine;
 mod here;
+mod inherited;
 mod job;
 mod listeners;
 pub mod mode;
@@ -35,10 +37,11 @@ mod work;
 mod workers;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -151,13 +154,19 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let _signals =
         SignalThread::start(main.clone()).map_err(|e| DaemonError::Start("the signal thread", e))?;
     // listening begins before anything is looked at: what comes in between is in the socket
-    let (socket, backlog) = source(&settings)?;
+    let mut inherited = if settings.site.reach == Reach::Everything {
+        inherited::take()
+    } else {
+        inherited::Sockets::default()
+    };
+    let (socket, backlog) = source(&settings, inherited.kernel.take())?;
     // udevd may be behind the kernel: none of its events is older than the walk
     let before = if backlog.is_some() { SeqNum(0) } else { last_seqnum(&settings.site.roots) };
     tracing::info!("{}: {}", settings.mode.in_words(), settings.mode_reason);
     let core = Arc::new(core(settings, &socket, backlog, main)?);
     let server =
         Server::start(&socket_path(&core.engine.site().run_dir), Arc::new(Service(Arc::clone(&core))))?;
+    let udev_sockets = device_manager::serve(&core, inherited.control)?;
     // before the rules are read: what changes in between is read again
     let watch = watch_rules(&core);
     let starting = Arc::clone(&core);
@@ -182,7 +191,7 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     }
     let watched = core.watches.as_ref().map(|watches| watches.devices()).unwrap_or_default();
     core.engine.end_in_udevs_place(&watched);
-    drop(server);
+    drop((udev_sockets, server));
     wait_for_start(&thread.map_err(|error| DaemonError::Start("the start", error))?, end);
     ended
 }
@@ -202,19 +211,22 @@ fn or_fail(main: &Sender<Message>, what: &'static str, work: impl FnOnce()) {
 }
 
 /// Where events come from, and what a udevd owes if it is one.
-fn source(settings: &Settings) -> Result<(Source, Option<Arc<Backlog>>), DaemonError> {
+fn source(
+    settings: &Settings,
+    inherited: Option<OwnedFd>,
+) -> Result<(Source, Option<Arc<Backlog>>), DaemonError> {
     let buffer = settings.receive_buffer;
     if settings.mode == Mode::Companion {
         #[cfg(feature = "libudev")]
         if settings.site.asks_udevd() {
-            let backlog = Arc::new(Backlog::new(Instant::now()));
+            let backlog = Arc::new(Backlog::default());
             return Ok((Source::udevd(buffer, Arc::clone(&backlog))?, Some(backlog)));
         }
         tracing::warn!(
             "udevd's events are not heard (without libudev, or below another root): properties that it found can't be matched"
         );
     }
-    Ok((Source::kernel(buffer)?, None))
+    Ok((Source::Kernel(Box::new(inherited::kernel_socket(inherited, buffer)?)), None))
 }
 
 fn core(
@@ -236,6 +248,7 @@ fn core(
         listeners: listeners.transpose().map_err(|e| DaemonError::Start("the socket for listeners", e))?,
         workers: Workers::default(),
         worker_count: settings.workers,
+        children_max: AtomicUsize::new(0),
         counters: Arc::default(),
         broadcast: Arc::new(Broadcast::new()),
         wake: reader::wake_fd().map_err(|e| DaemonError::Start("the reader", e))?,

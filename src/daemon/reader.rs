@@ -144,7 +144,7 @@ impl Reader {
         let pushed = self.work.push(Job::of_kernel(uevent), |job| (self.known)(&job.uevent));
         // not before: who waits for udevd looks into the queue next
         if let Some((backlog, uevent)) = heard {
-            backlog.handled(&uevent, Instant::now());
+            backlog.handled(&uevent);
         }
         match pushed {
             Pushed::Queued => {}

@@ -18,7 +18,7 @@ use crate::uevent::{Counts, Drained, DropsError, KernelSocket, OpenError, Receiv
 #[derive(Debug)]
 pub(super) enum Source {
     /// The kernel.
-    Kernel(KernelSocket),
+    Kernel(Box<KernelSocket>),
     /// Udevd.
     #[cfg(feature = "libudev")]
     Udevd(Box<Udevd>),
@@ -35,11 +35,6 @@ pub(super) struct Udevd {
 }
 
 impl Source {
-    /// The kernel's own events.
-    pub(super) fn kernel(buffer: usize) -> Result<Self, OpenError> {
-        KernelSocket::open(buffer).map(Self::Kernel)
-    }
-
     /// What udevd makes of them. What it owes is kept in `backlog`.
     #[cfg(feature = "libudev")]
     pub(super) fn udevd(buffer: usize, backlog: Arc<Backlog>) -> Result<Self, OpenError> {

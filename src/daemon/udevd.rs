@@ -18,7 +18,7 @@ use crate::roots::Roots;
 
 /// The look-out is kept at most so often.
 const EVERY: Duration = Duration::from_millis(900);
-/// A udevd whose queue is empty and that has said nothing for so long will not hand on what it owes.
+/// What a udevd whose queue is empty has owed for so long, it will not hand on.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The flag of a socket that listens, in the kernel's table.
 const LISTENS: u32 = 1 << 16;

@@ -54,6 +54,8 @@ struct Inner {
     file: Option<QueueFile>,
     /// The devices of the start do not all have their names.
     starting: bool,
+    /// Nothing is handed out until told otherwise.
+    paused: bool,
     stopping: bool,
 }
 
@@ -141,6 +143,7 @@ impl Work {
             limit,
             file,
             starting: true,
+            paused: false,
             stopping: false,
         };
         Self { inner: Mutex::new(inner), ready: Condvar::new(), done: Condvar::new() }
@@ -211,13 +214,20 @@ impl Work {
         inner.tell_file();
     }
 
+    /// Hands out nothing from now on, or does again. What is begun is finished, and what comes is put in.
+    pub(super) fn pause(&self, paused: bool) {
+        self.lock().paused = paused;
+        self.ready.notify_all();
+    }
+
     /// True once the daemon stops.
     pub(super) fn stopping(&self) -> bool {
         self.lock().stopping
     }
 
     fn call_workers(&self, inner: &Inner) {
-        match inner.queue.ready().min(inner.waiting.idle) {
+        let ready = if inner.paused { 0 } else { inner.queue.ready() };
+        match ready.min(inner.waiting.idle) {
             0 => {}
             1 => self.ready.notify_one(),
             _ => self.ready.notify_all(),
@@ -233,7 +243,8 @@ impl Work {
                 return None;
             }
             let now = Instant::now();
-            if let Some((ticket, mut job)) = inner.queue.take(now) {
+            let taken = if inner.paused { None } else { inner.queue.take(now) };
+            if let Some((ticket, mut job)) = taken {
                 inner.next_run += 1;
                 let run = RunId(inner.next_run);
                 let tokens = std::mem::take(&mut job.tokens);
@@ -243,7 +254,7 @@ impl Work {
                 return Some((run, job));
             }
             inner.waiting.idle += 1;
-            inner = match inner.queue.next_deadline() {
+            inner = match inner.queue.next_deadline().filter(|_| !inner.paused) {
                 Some(due) => {
                     let wait = due.saturating_duration_since(now);
                     self.ready.wait_timeout(inner, wait).unwrap_or_else(PoisonError::into_inner).0

@@ -31,7 +31,15 @@ pub(super) struct Workers {
 impl Workers {
     /// Starts the workers that there always are.
     pub(super) fn start(core: &Arc<Core>) -> std::io::Result<()> {
-        (0..core.work.staff(core.worker_count, SLOW, EXTRA)).try_for_each(|_| Self::start_one(core))
+        (0..Self::missing(core)).try_for_each(|_| Self::start_one(core))
+    }
+
+    /// How many are to be started. Who has set a limit gets no more workers than that, whatever they wait for.
+    fn missing(core: &Core) -> usize {
+        match core.children_max.load(Ordering::Relaxed) {
+            0 => core.work.staff(core.worker_count, SLOW, EXTRA),
+            limit => core.work.staff(limit, SLOW, 0),
+        }
     }
 
     fn start_one(core: &Arc<Core>) -> std::io::Result<()> {
@@ -69,8 +77,8 @@ impl Workers {
 
     /// Others take the place of workers that are busy with one event for long: programs that never end hold up their own
     /// devices and nobody else's.
-    fn reinforce(core: &Arc<Core>) {
-        let missing = core.work.staff(core.worker_count, SLOW, EXTRA);
+    pub(super) fn reinforce(core: &Arc<Core>) {
+        let missing = Self::missing(core);
         for started in 0..missing {
             if let Err(error) = Self::start_one(core) {
                 tracing::error!(%error, "no thread for another worker");

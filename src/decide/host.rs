@@ -16,6 +16,7 @@ use std::time::Instant;
 use bstr::{BString, ByteSlice};
 
 use super::effects::Effects;
+use super::globals::Globals;
 use super::{Event, system};
 use crate::builtin;
 use crate::device::{Device, Reader, Tree};
@@ -88,6 +89,8 @@ pub struct Surroundings<'w> {
     pub accounts: &'w dyn Accounts,
     /// The databases that builtins ask.
     pub shared: &'w builtin::Shared,
+    /// The properties that every event has.
+    pub globals: &'w Globals,
 }
 
 impl fmt::Debug for Surroundings<'_> {
@@ -239,6 +242,10 @@ impl<E: Effects> Host for EventHost<'_, E> {
 
     fn recorded(&self, key: &[u8]) -> Option<BString> {
         self.record?.properties.get(key).map(BString::from)
+    }
+
+    fn global(&self, key: &[u8]) -> Option<BString> {
+        self.around.globals.get(key)
     }
 
     fn sysctl(&self, name: &[u8]) -> Option<BString> {

@@ -5,6 +5,7 @@
 
 mod difference;
 mod effects;
+mod globals;
 mod host;
 mod plan;
 mod show;
@@ -16,6 +17,7 @@ use bstr::BString;
 
 pub use self::difference::{Change, Difference, Permissions, difference};
 pub use self::effects::{DeedRunner, Dry, Effects, Live, NoDeeds, ProgramRunner, SkippedPrograms, Unwriting};
+pub use self::globals::Globals;
 pub use self::host::{EventHost, OthersRecords, Records, Surroundings};
 pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,

@@ -59,6 +59,7 @@ struct Bench {
     numbers: Indexes,
     accounts: AccountFiles,
     shared: crate::builtin::Shared,
+    globals: super::Globals,
 }
 
 impl Bench {
@@ -68,7 +69,17 @@ impl Bench {
         let numbers = Indexes::new(&roots.state());
         let accounts = AccountFiles::parse("root:x:0:0::\n", "dialout:x:20:\nvideo:x:44:\n");
         let shared = crate::builtin::Shared::new(&roots);
-        Self { machine, roots, records: Known::default(), ran: Ran::default(), numbers, accounts, shared }
+        let globals = super::Globals::default();
+        Self {
+            machine,
+            roots,
+            records: Known::default(),
+            ran: Ran::default(),
+            numbers,
+            accounts,
+            shared,
+            globals,
+        }
     }
 
     fn uevent(&self, action: Action, path: &str) -> Uevent {
@@ -93,6 +104,7 @@ impl Bench {
             others: None,
             accounts: &self.accounts,
             shared: &self.shared,
+            globals: &self.globals,
         };
         let mut host = EventHost::new(around, &event, Instant::now() + Duration::from_secs(60), effects);
         decide(rules, &event, &self.roots, &mut host, &mut Unobserved)

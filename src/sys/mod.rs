@@ -1,6 +1,7 @@
 //! Owns system calls as safe functions, `nix` first and `libc` for its gaps. The only room with `unsafe`.
 #![allow(unsafe_code)]
 
+pub mod activation;
 pub mod blkid;
 pub mod block;
 pub mod btrfs;

@@ -9,8 +9,8 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
-    socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, accept4, recvmsg,
+    sendmsg, socketpair,
 };
 
 /// What [`receive`] received.
@@ -27,6 +27,14 @@ pub struct Received {
 /// A connected pair; both ends close when a program is run.
 pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+}
+
+/// Takes a waiting connection of a listening socket; it closes when a program is run. Error: the kernel's (`EAGAIN`: none
+/// waits).
+pub fn accept(listener: impl AsFd) -> Result<OwnedFd, Errno> {
+    let fd = accept4(listener.as_fd().as_raw_fd(), SockFlag::SOCK_CLOEXEC)?;
+    // SAFETY: the call has just opened this descriptor and nobody else knows it
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Sends one message and a file with it. Errors: `EPIPE` (never a signal) when the other end is closed, and the kernel's.

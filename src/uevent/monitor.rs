@@ -96,6 +96,14 @@ fn write_properties(properties: &Properties) -> Vec<u8> {
 
 /// Reads a message; a malformed property costs only itself.
 pub fn decode(message: &[u8]) -> Result<Parsed, MonitorError> {
+    let body = body(message)?.strip_suffix(b"\0").ok_or(UeventError::Unterminated)?;
+    let mut properties = Properties::new();
+    let dropped = body.split(|&b| b == 0).filter_map(|line| properties.set_line(line).err()).collect();
+    Ok(Parsed { uevent: Uevent::from_properties(properties)?, dropped })
+}
+
+/// The properties of a message as they stand in it, each ended by NUL.
+pub fn body(message: &[u8]) -> Result<&[u8], MonitorError> {
     let word = |at: usize| -> Option<[u8; 4]> { message.get(at..at + 4)?.try_into().ok() };
     if !message.starts_with(PREFIX) || word(8).map(u32::from_be_bytes) != Some(MAGIC) {
         return Err(MonitorError::NotLibudev);
@@ -105,11 +113,7 @@ pub fn decode(message: &[u8]) -> Result<Parsed, MonitorError> {
         let start = usize::try_from(offset).ok().filter(|_| offset >= HEADER_SIZE)?;
         message.get(start..start.checked_add(usize::try_from(length).ok()?)?)
     };
-    let body = range().ok_or(MonitorError::Bounds { offset, length, size: message.len() })?;
-    let body = body.strip_suffix(b"\0").ok_or(UeventError::Unterminated)?;
-    let mut properties = Properties::new();
-    let dropped = body.split(|&b| b == 0).filter_map(|line| properties.set_line(line).err()).collect();
-    Ok(Parsed { uevent: Uevent::from_properties(properties)?, dropped })
+    range().ok_or(MonitorError::Bounds { offset, length, size: message.len() })
 }
 
 /// The four bits of a tag: its hash cut into pieces of six bits, lowest first.

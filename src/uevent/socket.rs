@@ -19,8 +19,8 @@ use std::path::Path;
 use bstr::ByteSlice;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockopt, setsockopt, socket,
-    sockopt,
+    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, getsockopt, setsockopt,
+    socket, sockopt,
 };
 
 use super::kernel::{Parsed, Uevent, UeventError};
@@ -140,6 +140,15 @@ pub struct KernelSocket {
     lost: bool,
 }
 
+fn prepare(socket: &OwnedFd, receive_buffer: usize) -> Result<(), OpenError> {
+    if setsockopt(socket, sockopt::RcvBufForce, &receive_buffer).is_err() {
+        setsockopt(socket, sockopt::RcvBuf, &receive_buffer)
+            .map_err(|e| OpenError::Option("the receive buffer's size", e.into()))?;
+    }
+    setsockopt(socket, sockopt::PassCred, &true)
+        .map_err(|e| OpenError::Option("the passing of credentials", e.into()))
+}
+
 impl KernelSocket {
     /// Listens to the kernel's uevents of this network namespace. `receive_buffer` is in bytes and not bound by the
     /// system's limit for root; anybody else gets at most that limit ([`KernelSocket::receive_buffer`] tells).
@@ -149,14 +158,22 @@ impl KernelSocket {
         let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)
             .map_err(|e| OpenError::Socket(e.into()))?;
         // The buffer has its size and credentials are asked for before the first event can come.
-        if setsockopt(&socket, sockopt::RcvBufForce, &receive_buffer).is_err() {
-            setsockopt(&socket, sockopt::RcvBuf, &receive_buffer)
-                .map_err(|e| OpenError::Option("the receive buffer's size", e.into()))?;
-        }
-        setsockopt(&socket, sockopt::PassCred, &true)
-            .map_err(|e| OpenError::Option("the passing of credentials", e.into()))?;
+        prepare(&socket, receive_buffer)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, KERNEL_GROUP))
             .map_err(|e| OpenError::Bind(e.into()))?;
+        Ok(Self { socket, batch: Batch::new(SLOT_SIZE), counts: Counts::default(), lost: false })
+    }
+
+    /// Listens on a socket that the service manager has opened and bound; what came before is in it. Error: it is not one
+    /// that hears the kernel's uevents.
+    pub fn adopt(socket: OwnedFd, receive_buffer: usize) -> Result<Self, OpenError> {
+        let address: NetlinkAddr = getsockname(socket.as_raw_fd()).map_err(|e| OpenError::Bind(e.into()))?;
+        let protocol = getsockopt(&socket, sockopt::SockType).map_err(|e| OpenError::Socket(e.into()))?;
+        if address.groups() & KERNEL_GROUP == 0 || protocol != SockType::Raw {
+            let what = "the socket that was handed over does not hear the kernel's uevents";
+            return Err(OpenError::Bind(io::Error::other(what)));
+        }
+        prepare(&socket, receive_buffer)?;
         Ok(Self { socket, batch: Batch::new(SLOT_SIZE), counts: Counts::default(), lost: false })
     }
 

@@ -164,8 +164,16 @@ fn outcome(tree: &Tree, devpath: &str, action: Action, full: bool, rules: &Rules
     let roots = Roots::below(Path::new("/nowhere"));
     let records = Udev(tree);
     let shared = builtin::Shared::new(&roots);
-    let around =
-        Surroundings { tree, roots: &roots, records: &records, accounts: &AnyAccount, shared: &shared };
+    let globals = nameplate::decide::Globals::default();
+    let around = Surroundings {
+        tree,
+        roots: &roots,
+        records: &records,
+        accounts: &AnyAccount,
+        shared: &shared,
+        others: None,
+        globals: &globals,
+    };
     let programs = Parrot::default();
     let numbers = Indexes::new(Path::new(""));
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -134,8 +134,16 @@ pub(crate) fn facts(machine: &Machine, path: &DevPath, action: Action, rules: &R
         Source::Recording(_) => Roots::below(Path::new("/nowhere")),
     };
     let shared = builtin::Shared::new(&roots);
-    let around =
-        Surroundings { tree, roots: &roots, records: machine, accounts: &AnyAccount, shared: &shared };
+    let globals = nameplate::decide::Globals::default();
+    let around = Surroundings {
+        tree,
+        roots: &roots,
+        records: machine,
+        accounts: &AnyAccount,
+        shared: &shared,
+        others: None,
+        globals: &globals,
+    };
     let numbers = Indexes::new(Path::new(""));
     let programs = SkippedPrograms::default();
     let deadline = Instant::now() + Duration::from_secs(60);

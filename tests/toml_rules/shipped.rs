@@ -50,12 +50,15 @@ fn plan(test: &RuleTest, rules: &Compiled) -> Plan {
     let subsystem = device.subsystem().unwrap();
     let uevent = Uevent::from_facts(test.action, device.devpath(), subsystem, SeqNum(1), properties);
     let event = Event { uevent: &uevent, device: Some(&device), record: None };
+    let globals = nameplate::decide::Globals::default();
     let around = Surroundings {
         tree: &tree,
         roots: &roots,
         records: &NoRecords,
         accounts: &AnyAccount,
         shared: &nameplate::builtin::Shared::new(&roots),
+        others: None,
+        globals: &globals,
     };
     let until = Instant::now() + Duration::from_secs(600);
     let skipped = SkippedPrograms::default();

@@ -166,12 +166,15 @@ impl Machine {
         let event = Event { uevent: &uevent, device: Some(&found), record: Some(&old) };
         let known = known();
         let shared = nameplate::builtin::Shared::new(&self.roots);
+        let globals = nameplate::decide::Globals::default();
         let around = Surroundings {
             tree: &self.tree,
             roots: &self.roots,
             records: &Known,
             accounts: known.accounts,
             shared: &shared,
+            others: None,
+            globals: &globals,
         };
         let host = || {
             let effects = Dry::new(&Programs, &self.numbers);

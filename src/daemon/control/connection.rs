@@ -14,6 +14,7 @@ use super::Commands;
 use super::frame::{self, FrameError, REQUEST_LIMIT, read_message, write_message};
 use super::manager::Manager;
 use super::protocol::error;
+use super::server::Services;
 
 /// Longest wait for a client that does not read its reply; then the connection is closed.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
@@ -33,8 +34,8 @@ impl Peer {
 }
 
 /// Serves a connection to its end.
-pub(super) fn serve(stream: UnixStream, peer: Peer, commands: &Arc<dyn Commands>) {
-    match serve_messages(&stream, peer, commands) {
+pub(super) fn serve(stream: UnixStream, peer: Peer, services: &Services) {
+    match serve_messages(&stream, peer, services) {
         Ok(()) => {}
         Err(FrameError::TooLong(limit)) => {
             refuse_message(&stream, &format!("the message is longer than {limit} bytes"));
@@ -45,11 +46,17 @@ pub(super) fn serve(stream: UnixStream, peer: Peer, commands: &Arc<dyn Commands>
     let _closes = stream.shutdown(std::net::Shutdown::Both);
 }
 
-fn serve_messages(stream: &UnixStream, peer: Peer, commands: &Arc<dyn Commands>) -> Result<(), FrameError> {
+/// What answers on the daemon's own control socket.
+pub(super) fn services(commands: Arc<dyn Commands>) -> Arc<Services> {
+    Arc::new(move |peer, stream| {
+        let manager = Manager::new(Arc::clone(&commands), peer, stream);
+        VarlinkService::new("nameplate", "nameplate", env!("CARGO_PKG_VERSION"), "", vec![Box::new(manager)])
+    })
+}
+
+fn serve_messages(stream: &UnixStream, peer: Peer, services: &Services) -> Result<(), FrameError> {
     stream.set_write_timeout(Some(WRITE_PATIENCE))?;
-    let manager = Manager::new(Arc::clone(commands), peer, stream.try_clone()?);
-    let service =
-        VarlinkService::new("nameplate", "nameplate", env!("CARGO_PKG_VERSION"), "", vec![Box::new(manager)]);
+    let service = services(peer, stream.try_clone()?);
     let mut reader = BufReader::new(stream);
     while let Some(message) = read_message(&mut reader, REQUEST_LIMIT)? {
         if let Err(why) = answer(&service, message, stream)? {

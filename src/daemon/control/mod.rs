@@ -11,6 +11,7 @@ pub mod frame;
 mod manager;
 pub mod protocol;
 mod server;
+pub mod udev;
 
 use std::ops::ControlFlow;
 

@@ -19,6 +19,8 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
+use varlink::VarlinkService;
+
 use super::connection::{self, Peer};
 use super::{Commands, protocol};
 
@@ -65,42 +67,73 @@ pub fn socket_path(run: &Path) -> PathBuf {
 /// The listening socket. Dropping it takes the socket's file away and ends all connections.
 #[derive(Debug)]
 pub struct Server {
-    path: PathBuf,
+    /// The socket's file, unless the service manager owns it.
+    path: Option<PathBuf>,
     shared: Arc<Shared>,
     wake: UnixStream,
     accepting: Option<JoinHandle<()>>,
     /// Held as long as the socket is served.
-    _lock: Lock,
+    lock: Option<Lock>,
 }
+
+/// Makes what answers on one connection: who is at the other end, and the stream.
+pub(super) type Services = dyn Fn(Peer, UnixStream) -> VarlinkService + Send + Sync;
 
 impl Server {
     /// Listens at `path` and serves until dropped. The directory is made if it is missing; the socket of a dead daemon is
     /// replaced.
     pub fn start(path: &Path, commands: Arc<dyn Commands>) -> Result<Self, StartError> {
-        let failed = |source| StartError::Io { path: path.into(), source };
-        if path.as_os_str().len() > SOCKET_PATH_MAX {
-            return Err(StartError::PathTooLong(path.into()));
-        }
+        check_length(path)?;
         let lock = Lock::take(path)?;
+        // Anybody may ask; what may be changed is decided by the kernel's word on who asks.
+        let mut server = Self::listen(path, 0o666, connection::services(commands))?;
+        server.lock = Some(lock);
+        Ok(server)
+    }
+
+    /// The same with a file mode and other services, for who has the lock of another socket.
+    pub(super) fn listen(path: &Path, mode: u32, services: Arc<Services>) -> Result<Self, StartError> {
+        let failed = |source| StartError::Io { path: path.into(), source };
+        check_length(path)?;
         clear(path)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
-        // Anybody may ask; what may be changed is decided by the kernel's word on who asks.
-        fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(failed)?;
+        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
+        let mut server = Self::adopt(path, listener, services)?;
+        server.path = Some(path.into());
+        Ok(server)
+    }
+
+    /// Serves on a socket that listens already; its file stays. `path` is for messages.
+    pub(super) fn adopt(
+        path: &Path,
+        listener: UnixListener,
+        services: Arc<Services>,
+    ) -> Result<Self, StartError> {
+        let failed = |source| StartError::Io { path: path.into(), source };
         listener.set_nonblocking(true).map_err(failed)?;
         let (wake, woken) = UnixStream::pair().map_err(failed)?;
-        let shared = Arc::new(Shared { commands, connections: Mutex::default(), ended: Condvar::new() });
+        let shared = Arc::new(Shared { services, connections: Mutex::default(), ended: Condvar::new() });
         let accepting = {
             let shared = Arc::clone(&shared);
             let accept = move || accept_all(&listener, &woken, &shared);
             thread::Builder::new().name("control".into()).spawn(accept).map_err(failed)?
         };
-        Ok(Self { path: path.into(), shared, wake, accepting: Some(accepting), _lock: lock })
+        Ok(Self { path: None, shared, wake, accepting: Some(accepting), lock: None })
     }
+}
+
+fn check_length(path: &Path) -> Result<(), StartError> {
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        return Err(StartError::PathTooLong(path.into()));
+    }
+    Ok(())
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _gone = fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _gone = fs::remove_file(path);
+        }
         let _wakes = self.wake.shutdown(std::net::Shutdown::Both);
         if let Some(Err(_)) = self.accepting.take().map(JoinHandle::join) {
             tracing::error!("the control socket's thread had panicked");
@@ -151,7 +184,7 @@ fn clear(path: &Path) -> Result<(), StartError> {
 
 /// What the threads share.
 struct Shared {
-    commands: Arc<dyn Commands>,
+    services: Arc<Services>,
     connections: Mutex<Connections>,
     ended: Condvar,
 }
@@ -277,7 +310,7 @@ fn start_connection(stream: UnixStream, shared: &Arc<Shared>) -> io::Result<()> 
         tracing::warn!("a control connection of uid {} was refused: too many are open", peer.uid);
         return connection::refuse(&stream);
     };
-    let serve = move || connection::serve(stream, peer, &place.shared.commands);
+    let serve = move || connection::serve(stream, peer, &*place.shared.services);
     thread::Builder::new().name("control-client".into()).spawn(serve).map(drop)
 }
 

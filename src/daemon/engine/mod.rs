@@ -26,8 +26,8 @@ use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::config::ResolveNames;
 use crate::decide::{
-    DeedRunner, Effects, Event, EventHost, Live, NoDeeds, OthersRecords, Plan, ProgramRunner, Records,
-    Surroundings, Unwriting, decide,
+    DeedRunner, Effects, Event, EventHost, Globals, Live, NoDeeds, OthersRecords, Plan, ProgramRunner,
+    Records, Surroundings, Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
 use crate::ids::{Action, DevPath, DeviceId, LinkName};
@@ -125,6 +125,7 @@ pub struct Engine {
     accounts: Box<dyn Accounts + Send + Sync>,
     programs: Programs,
     shared: builtin::Shared,
+    globals: Globals,
     deeds: Deeds,
     /// Interfaces that wait for names.
     interface_names: Exchange,
@@ -162,6 +163,7 @@ impl Engine {
             numbers: Indexes::new(&site.state_dir),
             programs: Programs::new(&site.roots, site.program_timeout),
             shared: builtin::Shared::new(&site.roots),
+            globals: Globals::default(),
             deeds: Deeds::new(&site.roots),
             interface_names: Exchange::default(),
             memory: Memory::default(),
@@ -424,7 +426,13 @@ impl Engine {
             others: self.udevds.as_ref().map(|records| records as &dyn Records),
             accounts: &*self.accounts,
             shared: &self.shared,
+            globals: &self.globals,
         }
+    }
+
+    /// The properties that every event has.
+    pub(crate) fn globals(&self) -> &Globals {
+        &self.globals
     }
 
     fn deadline(&self) -> Instant {

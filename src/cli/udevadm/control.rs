@@ -1,0 +1,136 @@
+//! `udevadm control`: tells the device manager what to do.
+
+use std::time::Duration;
+
+use super::connection::Connection;
+use super::device::Machine;
+use super::{Ended, Refused, queue, reason};
+use crate::cli::context::Context;
+use crate::daemon::control::udev::packet::Message;
+
+/// Tell the device manager what to do
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// End
+    #[arg(long, short)]
+    exit: bool,
+    /// Log so much: emerg, alert, crit, err, warning, notice, info, debug, or 0 to 7
+    #[arg(long, short, value_name = "LEVEL", alias = "log-priority")]
+    log_level: Option<String>,
+    /// Begin no event: they are only queued
+    #[arg(long, short)]
+    stop_exec_queue: bool,
+    /// Begin events again
+    #[arg(long, short = 'S')]
+    start_exec_queue: bool,
+    /// Read rules and databases again
+    #[arg(long, short = 'R', alias = "reload-rules")]
+    reload: bool,
+    /// A property for all events from now on; an empty value takes it away
+    #[arg(long, short, value_name = "KEY=VALUE", alias = "env")]
+    property: Vec<String>,
+    /// At most so many events at a time
+    #[arg(long, short = 'm', value_name = "NUMBER")]
+    children_max: Option<String>,
+    /// Answer when all events that there are have been read
+    #[arg(long)]
+    ping: bool,
+    /// Log all that rules do, or no longer (systemd 258 and later)
+    #[arg(long, value_name = "BOOL")]
+    trace: Option<String>,
+    /// Take back what was set with the other options (systemd 258 and later)
+    #[arg(long)]
+    revert: bool,
+    /// Longest wait for the answer
+    #[arg(long, short, value_name = "SECONDS", default_value = "60")]
+    timeout: String,
+    /// Accepted: rules from the service manager's credentials are none
+    #[arg(long)]
+    load_credentials: bool,
+    #[arg(hide = true)]
+    extra: Vec<String>,
+}
+
+const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
+/// What is asked, in the order in which it is sent, each with what it is called in messages.
+fn messages(options: &Options) -> Result<Vec<(&'static str, Message)>, Refused> {
+    let mut out = Vec::new();
+    let mut put = |wanted: bool, name: &'static str, message| {
+        if wanted {
+            out.push((name, message));
+        }
+    };
+    put(options.exit, "a exit request", Message::Exit);
+    if let Some(level) = &options.log_level {
+        put(true, "a request to set log level", Message::SetLogLevel(level_of(level)?));
+    }
+    put(options.stop_exec_queue, "a request to stop event processing", Message::StopExecQueue);
+    put(options.start_exec_queue, "a request to start event processing", Message::StartExecQueue);
+    put(options.reload, "a reload request", Message::Reload);
+    for property in &options.property {
+        if !property.contains('=') {
+            return Err(Refused::new(format!("expect <KEY>=<value> instead of '{property}'")));
+        }
+        put(true, "a request to update environment", Message::SetEnv(property.as_str().into()));
+    }
+    if let Some(count) = &options.children_max {
+        let parsed = count.parse::<u32>().ok().and_then(|count| i32::try_from(count).ok());
+        let parsed = parsed.ok_or_else(|| {
+            Refused::new(format!("Failed to parse maximum number of children '{count}': Invalid argument"))
+        })?;
+        put(true, "a request to set number of children", Message::SetChildrenMax(parsed));
+    }
+    if let Some(trace) = &options.trace {
+        let level = if matches!(trace.as_str(), "1" | "yes" | "true" | "on" | "y" | "t") { 7 } else { 6 };
+        put(true, "a request to set trace", Message::SetLogLevel(level));
+    }
+    put(options.revert, "a request to revert", Message::SetChildrenMax(0));
+    put(options.revert, "a request to revert", Message::SetLogLevel(6));
+    put(options.ping, "a ping message", Message::Ping);
+    Ok(out)
+}
+
+fn level_of(text: &str) -> Result<i32, Refused> {
+    let by_name = LEVELS.iter().position(|name| *name == text);
+    let level = by_name.or_else(|| text.parse().ok().filter(|level| *level < LEVELS.len()));
+    let level = level.and_then(|level| i32::try_from(level).ok());
+    level.ok_or_else(|| Refused::new(format!("Failed to parse log level '{text}'")))
+}
+
+/// Runs the verb.
+pub(super) fn run(options: &Options, context: &Context) -> Ended {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(Refused::new("Need to be root."));
+    }
+    if let Some(extra) = options.extra.first() {
+        return Err(Refused::new(format!("Extraneous argument: {extra}")));
+    }
+    let timeout = queue::seconds(&options.timeout).ok_or_else(|| {
+        Refused::new(format!("Failed to parse timeout value '{}': Invalid argument", options.timeout))
+    })?;
+    let messages = messages(options)?;
+    if messages.is_empty() {
+        let nothing = "This command expects one or more options.";
+        return if options.load_credentials { Ok(0) } else { Err(Refused::new(nothing)) };
+    }
+    let machine = Machine::new(context);
+    if queue::is_in_chroot(&machine) {
+        return Ok(0);
+    }
+    // a timeout of zero is none
+    let timeout = if timeout.is_zero() { Duration::from_secs(u64::from(u32::MAX)) } else { timeout };
+    let failed = |name: &str, error: &std::io::Error| {
+        Refused::new(format!("Failed to send {name}: {}", reason(error)))
+    };
+    let first = messages.first().map_or("a request", |(name, _)| name);
+    let mut connection = Connection::open(&machine.roots).map_err(|error| failed(first, &error))?;
+    for (name, message) in &messages {
+        connection.send(message, timeout).map_err(|error| failed(name, &error))?;
+    }
+    match connection.finish(timeout) {
+        Ok(true) => Ok(0),
+        Ok(false) => Err(Refused::new("Failed to wait for daemon to reply: Connection timed out")),
+        Err(error) => Err(Refused::new(format!("Failed to wait for daemon to reply: {}", reason(&error)))),
+    }
+}

@@ -1,0 +1,103 @@
+//! `udevadm info --attribute-walk`: what rules can match of a device and of those above it, as rules write it.
+
+use std::io::{self, Write};
+
+use bstr::{BString, ByteSlice};
+use serde_json::Value;
+
+use super::super::device::{Known, Machine};
+use super::show::{self, Json, Object};
+use crate::device::Reader;
+
+/// Attributes that say nothing, or that rules have other words for.
+const SKIPPED: [&[u8]; 7] = [b"uevent", b"dev", b"modalias", b"resource", b"driver", b"subsystem", b"module"];
+
+const HEAD: &str = "
+Below are the device and the devices above it, each with all that udev
+rules can match, in the form of such rules. One rule may match keys of
+the device itself together with keys of ONE of the devices above it.
+
+";
+
+/// Shows a device and those above it.
+pub(super) fn run(out: &mut dyn Write, machine: &Machine, known: &Known, form: Json) -> io::Result<()> {
+    let reader = Reader::new(machine.tree());
+    if form == Json::Off {
+        out.write_all(HEAD.as_bytes())?;
+    }
+    for (depth, device) in known.device.chain().enumerate() {
+        let level = machine.known(device);
+        let found = attributes(&reader, &level);
+        if form == Json::Off {
+            text(out, machine, &level, depth, &found)?;
+        } else {
+            show::json(out, &object(machine, &level, depth, &found), form)?;
+        }
+    }
+    Ok(())
+}
+
+/// Names and values of what is shown, sorted.
+fn attributes(reader: &Reader<'_>, known: &Known) -> Vec<(BString, BString)> {
+    let names = reader.attribute_names(&known.device).into_iter();
+    let mut out: Vec<_> = names
+        .filter(|name| !SKIPPED.contains(&name.as_slice()))
+        .filter_map(|name| {
+            let value = reader.attribute(&known.device, &name)?;
+            let end = value
+                .iter()
+                .rposition(|&b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
+                .map_or(0, |at| at + 1);
+            let value = value.get(..end).unwrap_or_default();
+            // a path, or something that can't be written in a rule
+            let shown = !value.starts_with(b"/") && value.iter().all(|b| matches!(b, b' '..=b'~'));
+            shown.then(|| (name, value.into()))
+        })
+        .collect();
+    out.sort();
+    out
+}
+
+fn plural(depth: usize) -> &'static str {
+    if depth == 0 { "" } else { "S" }
+}
+
+fn text(
+    out: &mut dyn Write,
+    machine: &Machine,
+    known: &Known,
+    depth: usize,
+    attributes: &[(BString, BString)],
+) -> io::Result<()> {
+    let (s, what) = (plural(depth), if depth == 0 { "device" } else { "parent device" });
+    writeln!(out, "  looking at {what} '{}':", known.devpath())?;
+    let keys = [
+        ("KERNEL", Some(known.device.sysname())),
+        ("SUBSYSTEM", known.subsystem()),
+        ("DRIVER", known.driver(machine)),
+    ];
+    for (key, value) in keys {
+        let value = value.unwrap_or_default();
+        show::line(out, &bstr::concat([format!("    {key}{s}==\"").as_bytes(), &value, b"\""]))?;
+    }
+    for (name, value) in attributes {
+        let key = format!("    ATTR{s}{{");
+        show::line(out, &bstr::concat([key.as_bytes(), name, b"}==\"", value, b"\""]))?;
+    }
+    writeln!(out)
+}
+
+fn object(machine: &Machine, known: &Known, depth: usize, attributes: &[(BString, BString)]) -> Object {
+    let s = plural(depth);
+    let text = |bytes: &[u8]| bytes.to_str_lossy().into_owned();
+    let or_null = |value: Option<BString>| value.map_or(Value::Null, |value| text(&value).into());
+    let map: serde_json::Map<String, Value> =
+        attributes.iter().map(|(name, value)| (text(name), text(value).into())).collect();
+    vec![
+        ("DEVPATH".into(), text(known.devpath().as_bytes()).into()),
+        (format!("KERNEL{s}"), text(&known.device.sysname()).into()),
+        (format!("SUBSYSTEM{s}"), or_null(known.subsystem())),
+        (format!("DRIVER{s}"), or_null(known.driver(machine))),
+        (format!("ATTR{s}"), map.into()),
+    ]
+}

@@ -1,0 +1,123 @@
+//! Owns what an argument of udevadm's means: a node or link below `/dev`, a path below `/sys`, a unit of systemd's that
+//! stands for one, or a device id.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use bstr::ByteSlice;
+
+use super::device::{Known, Machine};
+use crate::cli::context::Context;
+use crate::cli::device_arg;
+use crate::ids::DeviceId;
+
+/// Which directory a relative argument is below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Below {
+    /// The argument has to be absolute.
+    Nothing,
+    /// The device directory.
+    Dev,
+    /// Sysfs.
+    Sys,
+}
+
+/// Why an argument names no device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is not of a form that can name one.
+    BadArgument,
+    /// Nothing of that name is there; the path that was looked for.
+    Unknown(PathBuf),
+}
+
+/// The device that an argument names.
+pub(super) fn find(
+    context: &Context,
+    machine: &Machine,
+    argument: &OsStr,
+    below: Below,
+) -> Result<Known, Missing> {
+    let path = absolute(context, argument, below).ok_or(Missing::BadArgument);
+    match path {
+        Ok(path) => at(context, machine, &path).ok_or(Missing::Unknown(path)),
+        Err(_) if unit(argument.as_bytes()).is_some() => {
+            let path = unit(argument.as_bytes()).unwrap_or_default();
+            let argument = PathBuf::from(argument);
+            at(context, machine, &path).ok_or(Missing::Unknown(argument))
+        }
+        Err(bad) => {
+            // systemd 258 and later take these too
+            DeviceId::parse(argument.as_bytes()).map_err(|_| bad)?;
+            let path = device_arg::resolve(context, argument);
+            let found = path.ok().and_then(|path| machine.load(&path));
+            found.ok_or_else(|| Missing::Unknown(argument.into()))
+        }
+    }
+}
+
+/// The path that an argument stands for; it need not be there.
+pub(super) fn absolute(context: &Context, argument: &OsStr, below: Below) -> Option<PathBuf> {
+    let roots = &context.roots;
+    let bytes = argument.as_bytes();
+    if device_arg::below_dev(bytes).is_some() || device_arg::below_sys(bytes).is_some() {
+        return Some(argument.into());
+    }
+    let top = match below {
+        Below::Nothing => return None,
+        Below::Dev => &roots.dev,
+        Below::Sys => &roots.sys,
+    };
+    // a slash more does no harm, and messages show it as people know it
+    Some(PathBuf::from(OsStr::from_bytes(&[top.as_os_str().as_bytes(), b"/", bytes].concat())))
+}
+
+/// The device at a path below `/dev` or `/sys`.
+pub(super) fn at(context: &Context, machine: &Machine, path: &Path) -> Option<Known> {
+    let bytes = path.as_os_str().as_bytes();
+    if let Some(below) = device_arg::below_sys(bytes) {
+        let devpath =
+            device_arg::sysfs_path(&context.roots.sys, &machine.sys(below.trim_start_with(|c| c == '/')))?;
+        return machine.load(&devpath);
+    }
+    let devpath = device_arg::resolve(context, path.as_os_str()).ok()?;
+    machine.load(&devpath)
+}
+
+/// The path that a unit's name stands for: `-` for `/`, `\x2d` for other bytes, `.device` behind.
+fn unit(name: &[u8]) -> Option<PathBuf> {
+    let name = name.strip_suffix(b".device")?;
+    let mut path = vec![b'/'];
+    let mut rest = name;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match (byte, after.strip_prefix(b"x").and_then(|hex| hex.get(..2))) {
+            (b'-', _) => path.push(b'/'),
+            (b'\\', Some(digits)) => {
+                path.push(u8::from_str_radix(digits.to_str().ok()?, 16).ok()?);
+                rest = after.get(3..)?;
+            }
+            _ => path.push(byte),
+        }
+    }
+    Some(PathBuf::from(OsStr::from_bytes(&path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units() {
+        for (name, path) in [
+            ("dev-vda.device", Some("/dev/vda")),
+            (r"dev-disk-by\x2did-a.device", Some("/dev/disk/by-id/a")),
+            ("sys-devices-virtual-net-lo.device", Some("/sys/devices/virtual/net/lo")),
+            (r"bad\x2.device", None),
+            ("x.mount", None),
+        ] {
+            assert_eq!(unit(name.as_bytes()), path.map(PathBuf::from), "{name}");
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Owns `udevadm`: the program answers as systemd's does when it is called by that name, so that scripts and units need not
+//! know which device manager runs.
+//!
+//! Output, messages on failure and exit codes are those of systemd 257, which takes all that 252 takes. What it reads is the
+//! database in `/run/udev` of whichever device manager runs. One file for each verb.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::context::{Common, Context};
+use super::exit::Failure;
+
+mod cat;
+mod connection;
+mod control;
+mod device;
+mod hwdb;
+mod info;
+mod listen;
+mod locate;
+mod lock;
+mod monitor;
+mod queue;
+mod select;
+mod settle;
+mod test;
+mod test_builtin;
+mod trigger;
+mod verify;
+mod wait;
+
+/// The version of systemd's udevadm whose output this is: what `--version` says, which scripts compare.
+const VERSION: &str = "257";
+/// The name that makes the program answer as udevadm.
+const NAME: &str = "udevadm";
+
+/// Ask devices and the device manager, as udevadm does.
+#[derive(Debug, Parser)]
+#[command(
+    name = NAME,
+    version = VERSION,
+    propagate_version = true,
+    max_term_width = 110,
+    infer_long_args = true,
+    args_override_self = true,
+    arg_required_else_help = false
+)]
+struct Cli {
+    /// Accepted and without effect
+    #[arg(long, short)]
+    debug: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Info(info::Options),
+    Trigger(trigger::Options),
+    Settle(settle::Options),
+    Control(control::Options),
+    Monitor(monitor::Options),
+    Test(test::Options),
+    TestBuiltin(test_builtin::Options),
+    Verify(verify::Options),
+    Wait(wait::Options),
+    Lock(lock::Options),
+    #[command(hide = true)]
+    Hwdb(hwdb::Options),
+    Cat(cat::Options),
+    /// Show the help
+    #[command(hide = true)]
+    Help,
+}
+
+/// Why a verb did not do what was asked: the message for stderr, and the exit code 1. No message: it is said already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Refused(String);
+
+impl Refused {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl From<io::Error> for Refused {
+    /// Writing the output failed: a reader that has enough is no failure, and of another nobody would hear.
+    fn from(error: io::Error) -> Self {
+        Self(if error.kind() == io::ErrorKind::BrokenPipe { String::new() } else { error.to_string() })
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self(failure.to_string())
+    }
+}
+
+/// What a verb hands back: the exit code.
+type Ended = Result<u8, Refused>;
+
+/// Systemd's words for an error of the kernel's.
+fn reason(error: &io::Error) -> String {
+    error
+        .raw_os_error()
+        .map_or_else(|| error.to_string(), |raw| nix::errno::Errno::from_raw(raw).desc().into())
+}
+
+/// True when the program was called by the name.
+pub(super) fn is_called(program: Option<&OsString>) -> bool {
+    program.and_then(|path| Path::new(path).file_name()) == Some(OsStr::new(NAME))
+}
+
+/// Options of `nameplate udevadm`, which are udevadm's own.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
+pub(super) struct Options {
+    /// A verb of udevadm's with its options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "VERB")]
+    arguments: Vec<OsString>,
+}
+
+/// The command table.
+fn command() -> clap::Command {
+    let overriding = |verb: clap::Command| verb.args_override_self(true).infer_long_args(true);
+    Cli::command().mut_subcommands(overriding)
+}
+
+/// Answers as udevadm: `arguments` begin behind the program's name.
+pub(super) fn main(common: Common, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
+    let parsed =
+        command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayVersion => {
+            let _nobody_reads = writeln!(io::stdout(), "{VERSION}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            let _nobody_reads = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let ended = Context::new(common)
+        .map_err(Refused::from)
+        .and_then(|context| dispatch(cli.verb, &context, &mut out));
+    let flushed = out.flush();
+    match ended.and_then(|code| Ok(flushed.map(|()| code)?)) {
+        Ok(code) => code.into(),
+        Err(Refused(message)) => {
+            if !message.is_empty() {
+                let _nobody_reads = writeln!(io::stderr(), "{message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The same as a verb of nameplate's.
+pub(super) fn run(options: Options, common: Common) -> ExitCode {
+    main(common, options.arguments)
+}
+
+fn dispatch(verb: Option<Verb>, context: &Context, out: &mut dyn Write) -> Ended {
+    match verb {
+        None => Err(Refused::new("Command verb required.")),
+        Some(Verb::Info(options)) => info::run(&options, context, out),
+        Some(Verb::Trigger(options)) => trigger::run(&options, context, out),
+        Some(Verb::Settle(options)) => settle::run(&options, context),
+        Some(Verb::Control(options)) => control::run(&options, context),
+        Some(Verb::Monitor(options)) => monitor::run(&options, context, out),
+        Some(Verb::Test(options)) => test::run(&options, context, out),
+        Some(Verb::TestBuiltin(options)) => test_builtin::run(&options, context, out),
+        Some(Verb::Verify(options)) => verify::run(&options, context, out),
+        Some(Verb::Wait(options)) => wait::run(&options, context),
+        Some(Verb::Lock(options)) => lock::run(&options, context, out),
+        Some(Verb::Hwdb(options)) => hwdb::run(&options, context, out),
+        Some(Verb::Cat(options)) => cat::run(&options, context, out),
+        Some(Verb::Help) => {
+            write!(out, "{}", command().render_help())?;
+            Ok(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_name_is_what_counts() {
+        for (program, expected) in
+            [("/sbin/udevadm", true), ("udevadm", true), ("nameplate", false), ("/udevadm/x", false)]
+        {
+            assert_eq!(is_called(Some(&program.into())), expected, "{program}");
+        }
+        assert!(!is_called(None));
+    }
+}

@@ -1,0 +1,112 @@
+//! `udevadm monitor`: events as they come.
+
+use std::io::Write;
+use std::os::fd::AsFd;
+
+use bstr::{BString, ByteSlice};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::{ClockId, clock_gettime};
+
+use super::listen::{Event, Listener, Source};
+use super::{Ended, Refused, reason};
+use crate::cli::context::Context;
+
+/// Show events as they come from the kernel, and when they have been handled
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The properties too
+    #[arg(long, short, alias = "environment")]
+    property: bool,
+    /// Only the kernel's
+    #[arg(long, short)]
+    kernel: bool,
+    /// Only handled ones
+    #[arg(long, short)]
+    udev: bool,
+    /// Only this subsystem, or devices of this type in it
+    #[arg(long, short, value_name = "SUBSYSTEM[/DEVTYPE]")]
+    subsystem_match: Vec<String>,
+    /// Only handled events of devices with this tag
+    #[arg(long, short, value_name = "TAG")]
+    tag_match: Vec<String>,
+    /// Accepted and without effect
+    #[arg(hide = true)]
+    ignored: Vec<std::ffi::OsString>,
+}
+
+/// Runs the verb, until it is ended or nobody reads.
+pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
+    let both = !options.kernel && !options.udev;
+    let mut listeners = Vec::new();
+    writeln!(out, "monitor will print the received events for:")?;
+    let sources = [
+        (Source::Udev, "UDEV", "the event which udev sends out after rule processing", options.udev || both),
+        (Source::Kernel, "KERNEL", "the kernel uevent", options.kernel || both),
+    ];
+    for (source, name, what, _) in sources.into_iter().filter(|(.., wanted)| *wanted) {
+        let listener = Listener::open(source)
+            .map_err(|error| Refused::new(format!("Failed to start device monitor: {}", reason(&error))))?;
+        writeln!(out, "{name} - {what}")?;
+        listeners.push((source, name, listener));
+    }
+    writeln!(out)?;
+    out.flush()?;
+    loop {
+        let mut fds: Vec<_> =
+            listeners.iter().map(|(.., listener)| PollFd::new(listener.as_fd(), PollFlags::POLLIN)).collect();
+        let _woken = poll(&mut fds, PollTimeout::NONE);
+        drop(fds);
+        for (source, name, listener) in &mut listeners {
+            for event in listener.receive().iter().filter(|event| is_wanted(options, *source, event)) {
+                show(options, context, name, event, out)?;
+            }
+        }
+        out.flush()?;
+    }
+}
+
+fn is_wanted(options: &Options, source: Source, event: &Event) -> bool {
+    let text = |key: &str| event.get(key).map(ToString::to_string).unwrap_or_default();
+    let (subsystem, devtype, tags) = (text("SUBSYSTEM"), text("DEVTYPE"), text("TAGS"));
+    let of_subsystem = |wanted: &String| match wanted.split_once('/') {
+        Some((name, kind)) => subsystem == name && devtype == kind,
+        None => subsystem == *wanted,
+    };
+    let of_tag = |tag: &String| tags.split(':').any(|own| own == tag);
+    (options.subsystem_match.is_empty() || options.subsystem_match.iter().any(of_subsystem))
+        && (options.tag_match.is_empty() || (source == Source::Udev && options.tag_match.iter().any(of_tag)))
+}
+
+fn show(
+    options: &Options,
+    context: &Context,
+    source: &str,
+    event: &Event,
+    out: &mut dyn Write,
+) -> Result<(), Refused> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|errno| Refused::new(errno.desc()))?;
+    let text = |key: &str| event.get(key).cloned().unwrap_or_default();
+    writeln!(
+        out,
+        "{source:<6}[{}.{:06}] {:<8} {} ({})",
+        now.tv_sec(),
+        now.tv_nsec() / 1000,
+        text("ACTION"),
+        text("DEVPATH"),
+        text("SUBSYSTEM")
+    )?;
+    if !options.property {
+        return Ok(());
+    }
+    for (key, value) in &event.properties {
+        let value: BString = match key.as_slice() {
+            b"DEVNAME" if !value.starts_with(b"/") => {
+                super::device::bytes(&context.roots.dev.join(value.to_path_lossy())).into()
+            }
+            _ => value.clone(),
+        };
+        out.write_all(&bstr::concat([key.as_slice(), b"=", &value, b"\n"]))?;
+    }
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `udevadm test-builtin`: what one builtin says of a device.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+use bstr::BString;
+
+use super::device::{Machine, Order};
+use super::{Ended, Refused, test, trigger};
+use crate::builtin::{self, BUILTINS, Shared};
+use crate::cli::context::Context;
+use crate::device::Reader;
+use crate::properties::Properties;
+
+/// Show what one builtin says of a device
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The event to suppose, or `help` for their names
+    #[arg(long, short, value_name = "ACTION", default_value = "add")]
+    action: String,
+    /// The builtin with its arguments, and the device
+    #[arg(value_name = "COMMAND DEVPATH")]
+    arguments: Vec<OsString>,
+}
+
+/// As long as udev gives an event.
+const LONGEST: Duration = Duration::from_secs(180);
+
+/// Runs the verb.
+pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
+    if options.action == "help" {
+        trigger::list_actions(out)?;
+        return Ok(0);
+    }
+    let action = trigger::action(&options.action)?;
+    let [command, device] = options.arguments.as_slice() else {
+        return Err(Refused::new("Expected two arguments: command string and device path."));
+    };
+    let mut words = command.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let name = words.next().unwrap_or_default();
+    let Some(builtin) = builtin::find(name) else {
+        let names: Vec<String> =
+            BUILTINS.iter().map(|one| format!("  {:<15} {}", one.name, one.about)).collect();
+        let _nobody_reads = writeln!(std::io::stderr(), "{}", names.join("\n"));
+        return Err(Refused::new(format!("Unknown command '{}'", String::from_utf8_lossy(name))));
+    };
+    let machine = Machine::new(context);
+    let known = test::device(context, &machine, device)?;
+    // builtins may look at any device
+    machine.tree().walk();
+    let reader = Reader::new(machine.tree());
+    let shared = Shared::new(&context.roots);
+    let properties: Properties = known.properties(&machine, Order::FileFirst).into_iter().collect();
+    let around = builtin::Context {
+        device: &known.device,
+        reader: &reader,
+        action,
+        properties: &properties,
+        roots: &context.roots,
+        shared: &shared,
+        deadline: Instant::now() + LONGEST,
+    };
+    let arguments: Vec<BString> = words.map(BString::from).collect();
+    let found = (builtin.run)(&arguments, &around).map_err(|error| {
+        Refused::new(format!("{}: Failed to run builtin '{}': {error}", known.device.sysname(), builtin.name))
+    })?;
+    for (key, value) in found.properties.iter() {
+        out.write_all(&bstr::concat([&**key, b"=", value, b"\n"]))?;
+    }
+    Ok(0)
+}

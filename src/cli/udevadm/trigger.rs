@@ -1,0 +1,278 @@
+//! `udevadm trigger`: asks the kernel to send an event for devices that are there.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+
+use super::connection::Connection;
+use super::device::{Known, Machine, bytes};
+use super::listen::{Listener, Source};
+use super::locate::{self, Below};
+use super::select::{Filters, Kind};
+use super::{Ended, Refused, queue, reason};
+use crate::cli::context::Context;
+use crate::daemon::control::udev::packet::Message;
+use crate::ids::Action;
+
+/// Ask the kernel to send an event for devices that are there
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// List the devices
+    #[arg(long, short)]
+    verbose: bool,
+    /// Ask for no event
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Say nothing about devices for which it fails
+    #[arg(long, short)]
+    quiet: bool,
+    /// What gets events: devices, subsystems (with drivers and modules), or all
+    #[arg(long = "type", short = 't', value_name = "TYPE", default_value = "devices")]
+    kind: String,
+    /// The event, or `help` for their names
+    #[arg(long, short = 'c', value_name = "ACTION", default_value = "change")]
+    action: String,
+    /// These subsystems first, in this order
+    #[arg(long, value_name = "SUBSYSTEM[,SUBSYSTEM...]")]
+    prioritized_subsystem: Vec<String>,
+    #[command(flatten)]
+    filters: Filters,
+    /// Wait until the events have been handled
+    #[arg(long, short = 'w')]
+    settle: bool,
+    /// Wait until the device manager answers, before
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "5")]
+    wait_daemon: Option<String>,
+    /// Show what the events are marked with
+    #[arg(long)]
+    uuid: bool,
+    /// With --parent-match or --name-match: what is above these devices too (accepted)
+    #[arg(long, hide = true)]
+    include_parents: bool,
+    /// Device: below /dev or /sys, a unit's name, or a device id
+    #[arg(value_name = "DEVICE")]
+    devices: Vec<OsString>,
+}
+
+const ACTIONS: [Action; 8] = [
+    Action::Add,
+    Action::Remove,
+    Action::Change,
+    Action::Move,
+    Action::Online,
+    Action::Offline,
+    Action::Bind,
+    Action::Unbind,
+];
+
+/// The names of all actions, one a line.
+pub(super) fn list_actions(out: &mut dyn Write) -> io::Result<()> {
+    ACTIONS.iter().try_for_each(|action| writeln!(out, "{}", action.as_str()))
+}
+
+/// The action of that name.
+pub(super) fn action(name: &str) -> Result<Action, Refused> {
+    Action::parse(name.as_bytes()).map_err(|_| Refused::new(format!("Unknown action '{name}'")))
+}
+
+/// Runs the verb.
+pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
+    if options.action == "help" {
+        list_actions(out)?;
+        return Ok(0);
+    }
+    let action = action(&options.action)?;
+    let kind = match options.kind.as_str() {
+        "devices" => Kind::Devices,
+        "subsystems" => Kind::Subsystems,
+        "all" => Kind::All,
+        other => return Err(Refused::new(format!("Unknown type --type={other}"))),
+    };
+    let machine = Machine::new(context);
+    let mut tops = options.filters.tops(context, &machine)?;
+    for argument in &options.devices {
+        let found = locate::find(context, &machine, argument, Below::Nothing).map_err(|missing| {
+            let why = match missing {
+                locate::Missing::BadArgument => "Invalid argument",
+                locate::Missing::Unknown(_) => "No such device",
+            };
+            Refused::new(format!("Failed to open the device '{}': {why}", argument.to_string_lossy()))
+        })?;
+        tops.push(found.devpath());
+    }
+    if let Some(seconds) = &options.wait_daemon {
+        wait_for_daemon(&machine, seconds)?;
+    }
+    let mut found = options.filters.select(&machine, kind, &tops);
+    prioritize(&mut found, options);
+    carry_out(options, action, &machine, &found, out)
+}
+
+fn wait_for_daemon(machine: &Machine, seconds: &str) -> Result<(), Refused> {
+    let timeout = queue::seconds(seconds).ok_or_else(|| {
+        Refused::new(format!("Failed to parse timeout value '{seconds}': Invalid argument"))
+    })?;
+    let end = Instant::now().checked_add(timeout);
+    let answers = || {
+        Connection::open(&machine.roots)
+            .and_then(|mut connection| {
+                connection.send(&Message::Ping, timeout)?;
+                connection.finish(timeout)
+            })
+            .unwrap_or(false)
+    };
+    match queue::wait(machine, end, answers) {
+        Ok(true) => Ok(()),
+        _ => Err(Refused::new("Failed to wait for daemon to be initialized: Connection timed out")),
+    }
+}
+
+/// Devices of the prioritized subsystems come first, each with those above it before.
+fn prioritize(found: &mut [Known], options: &Options) {
+    let first: Vec<&str> = options.prioritized_subsystem.iter().flat_map(|list| list.split(',')).collect();
+    if first.is_empty() {
+        return;
+    }
+    let mut rank = BTreeMap::new();
+    for (place, subsystem) in first.iter().enumerate() {
+        for known in found.iter().filter(|known| known.subsystem().is_some_and(|name| name == *subsystem)) {
+            for above in known.device.chain() {
+                rank.entry(above.devpath()).or_insert(place);
+            }
+        }
+    }
+    found.sort_by_key(|known| rank.get(&known.devpath()).copied().unwrap_or(usize::MAX));
+}
+
+fn carry_out(
+    options: &Options,
+    action: Action,
+    machine: &Machine,
+    found: &[Known],
+    out: &mut dyn Write,
+) -> Ended {
+    let mark = options.uuid || options.settle;
+    let mut listener =
+        if options.settle && !options.dry_run {
+            Some(Listener::open(Source::Udev).map_err(|error| {
+                Refused::new(format!("Failed to start device monitor: {}", reason(&error)))
+            })?)
+        } else {
+            None
+        };
+    let mut waited = BTreeMap::new();
+    let mut code = 0;
+    for known in found {
+        let path = known.syspath(machine);
+        if options.verbose {
+            writeln!(out, "{}", path.display())?;
+        }
+        if options.dry_run {
+            continue;
+        }
+        let uuid = if mark { new_uuid()? } else { String::new() };
+        match ask(&path, action, &uuid) {
+            Ok(()) => {}
+            // gone, or a driver or bus whose events can't be asked for
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => {
+                if !options.quiet {
+                    let text = format!(
+                        "{}: Failed to write '{}' to '{}/uevent': {}",
+                        known.device.sysname(),
+                        action.as_str(),
+                        path.display(),
+                        reason(&error)
+                    );
+                    let _nobody_reads = writeln!(io::stderr(), "{text}");
+                }
+                code = 1;
+                // the others will not be allowed either
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    break;
+                }
+                continue;
+            }
+        }
+        if options.uuid {
+            writeln!(out, "{uuid}")?;
+        }
+        if let Some(listener) = &mut listener {
+            waited.insert(uuid, path);
+            note(listener, options, &mut waited, out)?;
+        }
+    }
+    if let Some(mut listener) = listener {
+        wait_for(&mut listener, options, &mut waited, out)?;
+    }
+    Ok(code)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENODEV | nix::libc::EINVAL))
+}
+
+fn ask(path: &Path, action: Action, uuid: &str) -> io::Result<()> {
+    let text =
+        if uuid.is_empty() { action.as_str().to_owned() } else { format!("{} {uuid}", action.as_str()) };
+    OpenOptions::new().write(true).open(path.join("uevent"))?.write_all(text.as_bytes())
+}
+
+/// A random mark, as the kernel wants it: a UUID of version 4.
+fn new_uuid() -> Result<String, Refused> {
+    let random = crate::sys::random::bytes(16).map_err(|errno| Refused::new(errno.desc()))?;
+    let hex: String = random
+        .iter()
+        .enumerate()
+        .map(|(at, byte)| match at {
+            6 => format!("{:02x}", byte & 0x0f | 0x40),
+            8 => format!("{:02x}", byte & 0x3f | 0x80),
+            _ => format!("{byte:02x}"),
+        })
+        .collect();
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
+}
+
+/// Takes what has been handled off the list.
+fn note(
+    listener: &mut Listener,
+    options: &Options,
+    waited: &mut BTreeMap<String, PathBuf>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for event in listener.receive() {
+        let uuid = event.get("SYNTH_UUID").map(ToString::to_string).unwrap_or_default();
+        if let Some(path) = waited.remove(&uuid)
+            && options.verbose
+        {
+            out.write_all(&[b"settle ", bytes(&path), b"\n"].concat())?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until all have been handled. A device that has gone is waited for no longer.
+fn wait_for(
+    listener: &mut Listener,
+    options: &Options,
+    waited: &mut BTreeMap<String, PathBuf>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    while !waited.is_empty() {
+        out.flush()?;
+        let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(Duration::from_secs(1)).unwrap_or(PollTimeout::MAX);
+        if matches!(poll(&mut fds, patience), Ok(0)) {
+            waited.retain(|_, path| path.exists());
+        }
+        note(listener, options, waited, out)?;
+    }
+    Ok(())
+}
