@@ -111,7 +111,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     })?;
     let messages = messages(options)?;
     if messages.is_empty() {
-        let nothing = "This command expects one or more options.";
+        let nothing = "No control command option is specified.";
         return if options.load_credentials { Ok(0) } else { Err(Refused::new(nothing)) };
     }
     let machine = Machine::new(context);

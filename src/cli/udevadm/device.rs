@@ -104,7 +104,9 @@ fn implied(path: &[u8]) -> Option<&'static str> {
     let below = |top: &[u8]| path.strip_prefix(top).is_some_and(|rest| rest.starts_with(b"/"));
     match path {
         _ if below(b"/module") => Some("module"),
-        _ if !below(b"/devices") && path.contains_str(b"/drivers/") => Some("drivers"),
+        _ if !below(b"/devices") && (path.contains_str(b"/drivers/") || path.ends_with(b"/drivers")) => {
+            Some("drivers")
+        }
         _ if below(b"/class") || below(b"/bus") || below(b"/subsystem") => Some("subsystem"),
         _ => None,
     }
@@ -123,7 +125,10 @@ impl Known {
     pub(super) fn id(&self) -> Option<BString> {
         let id = self.device.id()?;
         let path = self.device.devpath();
-        match (&id, path.as_bytes().split_once_str(b"/drivers/")) {
+        let whole = path.as_bytes();
+        let driver = whole.split_once_str(b"/drivers/");
+        let driver = driver.or_else(|| Some((whole.strip_suffix(b"/drivers")?, &b"drivers"[..])));
+        match (&id, driver) {
             (DeviceId::Named { subsystem, .. }, Some((bus, name))) if subsystem == "drivers" => {
                 let bus = bus.rsplit(|&b| b == b'/').next().unwrap_or_default();
                 Some(bstr::concat([&b"+drivers:"[..], bus, b":", name]).into())

@@ -73,6 +73,12 @@ pub(super) fn absolute(context: &Context, argument: &OsStr, below: Below) -> Opt
     Some(PathBuf::from(OsStr::from_bytes(&[top.as_os_str().as_bytes(), b"/", bytes].concat())))
 }
 
+/// True when an argument is looked up by its node.
+pub(super) fn is_below_dev(context: &Context, argument: &OsStr, below: Below) -> bool {
+    let path = absolute(context, argument, below).or_else(|| unit(argument.as_bytes()));
+    path.is_some_and(|path| device_arg::below_dev(path.as_os_str().as_bytes()).is_some())
+}
+
 /// The device at a path below `/dev` or `/sys`.
 pub(super) fn at(context: &Context, machine: &Machine, path: &Path) -> Option<Known> {
     let bytes = path.as_os_str().as_bytes();

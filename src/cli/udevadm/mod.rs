@@ -72,9 +72,6 @@ enum Verb {
     #[command(hide = true)]
     Hwdb(hwdb::Options),
     Cat(cat::Options),
-    /// Show the help
-    #[command(hide = true)]
-    Help,
 }
 
 /// Why a verb did not do what was asked: the message for stderr, and the exit code 1. No message: it is said already.
@@ -127,7 +124,21 @@ pub(super) struct Options {
 /// The command table.
 fn command() -> clap::Command {
     let overriding = |verb: clap::Command| verb.args_override_self(true).infer_long_args(true);
-    Cli::command().mut_subcommands(overriding)
+    // the filters of `trigger` have letters of their own, which mean something else to `info`
+    let letters = [
+        ("subsystem_match", 's'),
+        ("subsystem_nomatch", 'S'),
+        ("attr_match", 'a'),
+        ("attr_nomatch", 'A'),
+        ("property_match", 'p'),
+        ("tag_match", 'g'),
+        ("sysname_match", 'y'),
+        ("parent_match", 'b'),
+    ];
+    let lettered = |verb: clap::Command| {
+        letters.iter().fold(verb, |verb, (name, letter)| verb.mut_arg(name, |arg| arg.short(*letter)))
+    };
+    Cli::command().mut_subcommands(overriding).mut_subcommand("trigger", lettered)
 }
 
 /// Answers as udevadm: `arguments` begin behind the program's name.
@@ -182,10 +193,6 @@ fn dispatch(verb: Option<Verb>, context: &Context, out: &mut dyn Write) -> Ended
         Some(Verb::Lock(options)) => lock::run(&options, context, out),
         Some(Verb::Hwdb(options)) => hwdb::run(&options, context, out),
         Some(Verb::Cat(options)) => cat::run(&options, context, out),
-        Some(Verb::Help) => {
-            write!(out, "{}", command().render_help())?;
-            Ok(0)
-        }
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Options {
     ignored: Vec<std::ffi::OsString>,
 }
 
+const LAST: [&str; 5] = ["MAJOR", "MINOR", "DEVLINKS", "TAGS", "CURRENT_TAGS"];
+
 /// Runs the verb, until it is ended or nobody reads.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
     let both = !options.kernel && !options.udev;
@@ -98,7 +100,11 @@ fn show(
     if !options.property {
         return Ok(());
     }
-    for (key, value) in &event.properties {
+    // libudev puts these behind the others
+    let is_last = |key: &BString| LAST.iter().position(|last| *last == key);
+    let mut properties: Vec<_> = event.properties.iter().collect();
+    properties.sort_by_key(|(key, _)| is_last(key).map_or(0, |at| at + 1));
+    for (key, value) in properties {
         let value: BString = match key.as_slice() {
             b"DEVNAME" if !value.starts_with(b"/") => {
                 super::device::bytes(&context.roots.dev.join(value.to_path_lossy())).into()

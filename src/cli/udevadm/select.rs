@@ -90,7 +90,12 @@ impl Filters {
         };
         if kind != Kind::Subsystems {
             for device in machine.tree().walk() {
-                if device.subsystem().is_some() && is_below(&device.devpath()) {
+                let path = device.devpath();
+                // what was looked up elsewhere is in the tree too
+                if path.as_bytes().starts_with(b"/devices/")
+                    && device.subsystem().is_some()
+                    && is_below(&path)
+                {
                     found.push(machine.known(device));
                 }
             }
@@ -114,8 +119,14 @@ fn subsystems(machine: &Machine) -> Vec<Known> {
         read.map(|entry| [below.as_bytes(), b"/", entry.file_name().as_bytes()].concat().into()).collect()
     };
     let buses = entries("bus");
-    let drivers = buses.iter().flat_map(|bus| entries(&format!("{bus}/drivers")));
-    let paths: Vec<BString> = drivers.chain(entries("module")).chain(buses.iter().cloned()).collect();
+    let directories: Vec<BString> =
+        buses.iter().map(|bus| bstr::concat([bus.as_slice(), b"/drivers"]).into()).collect();
+    let drivers = directories.iter().flat_map(|directory| entries(&directory.to_string()));
+    let paths: Vec<BString> = drivers
+        .chain(directories.iter().cloned())
+        .chain(entries("module"))
+        .chain(buses.iter().cloned())
+        .collect();
     let load = |path: BString| machine.load(&DevPath::new(&[b"/", path.as_slice()].concat()).ok()?);
     paths.into_iter().filter_map(load).collect()
 }

@@ -47,5 +47,5 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     }
     let is_there = || options.exit_if_exists.as_ref().is_some_and(|file| file.exists());
     let settled = queue::wait(&machine, end, || is_there() || queue::is_empty(&machine))?;
-    Ok(u8::from(!settled))
+    if settled { Ok(0) } else { Err(Refused::new("Timed out while waiting for udev queue to empty.")) }
 }

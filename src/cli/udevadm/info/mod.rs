@@ -115,7 +115,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     }
     if is_bare(options) {
         if options.tree {
-            return show::tree(out, &machine, None, &options.filters, &tops).map(|()| 0);
+            return show::tree(out, &machine, None).map(|()| 0);
         }
         return Err(Refused::new("A device name or path is required"));
     }
@@ -159,9 +159,7 @@ fn each(
             .map_err(|missing| unknown(argument, missing))
             .and_then(|known| {
                 let known = waited(options, context, machine, known)?;
-                let by_node = locate::absolute(context, argument, below).is_some_and(|path| {
-                    crate::cli::device_arg::below_dev(super::device::bytes(&path)).is_some()
-                });
+                let by_node = locate::is_below_dev(context, argument, below);
                 one(options, query, form, machine, (&known, by_node), out)
             });
         if let Err(Refused(message)) = shown {
@@ -211,7 +209,7 @@ fn one(
         return Ok(walk::run(out, machine, known, form.json)?);
     }
     if options.tree {
-        return show::tree(out, machine, Some(known), &Filters::default(), &[]);
+        return show::tree(out, machine, Some(known));
     }
     let order = if by_node { Order::FileFirst } else { Order::SubsystemFirst };
     match query {

@@ -147,6 +147,31 @@ fn object(machine: &Machine, known: &Known, order: Order) -> Object {
     out
 }
 
+/// Systemd's way of writing JSON for people: a space on both sides of the colon.
+struct Spaced(serde_json::ser::PrettyFormatter<'static>);
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.begin_object(out)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object(out)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.0.begin_object_key(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b" : ")
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.0.end_object_value(out)
+    }
+}
+
 /// Writes an object with its keys as they are ordered.
 pub(super) fn json(out: &mut dyn Write, object: &Object, form: Json) -> io::Result<()> {
     struct Ordered<'o>(&'o Object);
@@ -157,7 +182,7 @@ pub(super) fn json(out: &mut dyn Write, object: &Object, form: Json) -> io::Resu
     }
     match form {
         Json::Pretty => {
-            let tab = serde_json::ser::PrettyFormatter::with_indent(b"\t");
+            let tab = Spaced(serde_json::ser::PrettyFormatter::with_indent(b"\t"));
             serde::Serialize::serialize(
                 &Ordered(object),
                 &mut serde_json::Serializer::with_formatter(&mut *out, tab),
@@ -169,18 +194,12 @@ pub(super) fn json(out: &mut dyn Write, object: &Object, form: Json) -> io::Resu
 }
 
 /// The devices below one, and those above it; or all, buses, drivers and modules too.
-pub(super) fn tree(
-    out: &mut dyn Write,
-    machine: &Machine,
-    top: Option<&Known>,
-    filters: &Filters,
-    tops: &[DevPath],
-) -> Result<(), Refused> {
+pub(super) fn tree(out: &mut dyn Write, machine: &Machine, top: Option<&Known>) -> Result<(), Refused> {
     let own: Vec<DevPath> = top.map(Known::devpath).into_iter().collect();
-    let (kind, tops) = if top.is_some() { (Kind::Devices, &own[..]) } else { (Kind::All, tops) };
+    let kind = if top.is_some() { Kind::Devices } else { Kind::All };
     let mut all: BTreeMap<Vec<BString>, Known> = BTreeMap::new();
     let key = |path: &DevPath| path.as_bytes().split(|&b| b == b'/').map(BString::from).collect();
-    for known in filters.select(machine, kind, tops) {
+    for known in Filters::default().select(machine, kind, &own) {
         all.insert(key(&known.devpath()), known);
     }
     let above = top.into_iter().flat_map(|known| known.device.chain().skip(1));

@@ -12,6 +12,9 @@ use crate::device::Reader;
 /// Attributes that say nothing, or that rules have other words for.
 const SKIPPED: [&[u8]; 7] = [b"uevent", b"dev", b"modalias", b"resource", b"driver", b"subsystem", b"module"];
 
+/// What stands for the value of an attribute that can only be written.
+const UNREADABLE: &str = "(not readable)";
+
 const HEAD: &str = "
 Below are the device and the devices above it, each with all that udev
 rules can match, in the form of such rules. One rule may match keys of
@@ -27,7 +30,7 @@ pub(super) fn run(out: &mut dyn Write, machine: &Machine, known: &Known, form: J
     }
     for (depth, device) in known.device.chain().enumerate() {
         let level = machine.known(device);
-        let found = attributes(&reader, &level);
+        let found = attributes(&reader, &level, form != Json::Off);
         if form == Json::Off {
             text(out, machine, &level, depth, &found)?;
         } else {
@@ -38,24 +41,34 @@ pub(super) fn run(out: &mut dyn Write, machine: &Machine, known: &Known, form: J
 }
 
 /// Names and values of what is shown, sorted.
-fn attributes(reader: &Reader<'_>, known: &Known) -> Vec<(BString, BString)> {
+fn attributes(reader: &Reader<'_>, known: &Known, json: bool) -> Vec<(BString, BString)> {
     let names = reader.attribute_names(&known.device).into_iter();
     let mut out: Vec<_> = names
         .filter(|name| !SKIPPED.contains(&name.as_slice()))
         .filter_map(|name| {
-            let value = reader.attribute(&known.device, &name)?;
+            let Some(value) = reader.attribute(&known.device, &name) else {
+                let mode = reader.exists(&known.device, &name)?;
+                return (mode & 0o444 == 0).then(|| (name, UNREADABLE.into()));
+            };
+            if json {
+                let value = value.trim_end_with(|c| c == '\n' || c == '\r');
+                return can_be_shown(value).then(|| (name, value.into()));
+            }
             let end = value
                 .iter()
                 .rposition(|&b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
                 .map_or(0, |at| at + 1);
             let value = value.get(..end).unwrap_or_default();
-            // a path, or something that can't be written in a rule
-            let shown = !value.starts_with(b"/") && value.iter().all(|b| matches!(b, b' '..=b'~'));
-            shown.then(|| (name, value.into()))
+            can_be_shown(value).then(|| (name, value.into()))
         })
         .collect();
     out.sort();
     out
+}
+
+/// False for a path, and for what can't be written in a rule.
+fn can_be_shown(value: &[u8]) -> bool {
+    !value.starts_with(b"/") && value.iter().all(|b| matches!(b, b' '..=b'~'))
 }
 
 fn plural(depth: usize) -> &'static str {
