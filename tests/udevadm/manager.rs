@@ -82,7 +82,7 @@ rm /etc/udev/rules.d/70-z.rules
 udevadm control --reload
 
 # what is heard
-udevadm monitor --udev --property --tag-match=zz >/run/monitor &
+$UDEVADM monitor --udev --property --tag-match=zz >/run/monitor &
 monitor=$!
 until grep -q ^UDEV.-. /run/monitor; do :; done
 until grep -q 'zero (mem)' /run/monitor; do udevadm trigger --settle --sysname-match=zero; done
