@@ -74,12 +74,15 @@ fails udevadm control --children-max=-1 2>/run/err
 # waiting
 udevadm wait --timeout=90 --settle /dev/zz /dev/zero
 fails udevadm wait --timeout=0.2 /dev/none 2>/run/err
-(sleep 0.1; ln -s zero /dev/later) &
+echo 'KERNEL=="zero", TAG+="zz", SYMLINK+="later"' >/etc/udev/rules.d/70-z.rules
+(udevadm control --reload; udevadm trigger --sysname-match=zero) &
 udevadm wait --timeout=90 /dev/later
-rm /dev/later
+wait $!
+rm /etc/udev/rules.d/70-z.rules
+udevadm control --reload
 
 # what is heard
-udevadm monitor --udev --property --tag-match=zz >/run/monitor &
+$UDEVADM monitor --udev --property --tag-match=zz >/run/monitor &
 monitor=$!
 until grep -q ^UDEV.-. /run/monitor; do :; done
 until grep -q 'zero (mem)' /run/monitor; do udevadm trigger --settle --sysname-match=zero; done
