@@ -29,7 +29,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("config", 2),
     ("log", 1),
     ("recording", 1),
-    ("machine", 0),
+    ("machine", 1),
     ("sys", 0),
     ("ids", 0),
     ("text", 0),

@@ -86,17 +86,20 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
     }
 }
 
-/// Runs the plan's programs and builtins one after the other; one that fails does not stop the next.
-pub fn run(plan: &Plan, programs: &Programs, host: &mut impl Host, deadline: Instant) {
-    let environment = plan.all_properties();
+/// Runs the plan's programs and builtins one after the other in this environment; one that fails does not stop the next.
+pub fn run(
+    plan: &Plan,
+    environment: &Properties,
+    programs: &Programs,
+    host: &mut impl Host,
+    deadline: Instant,
+) {
     for Given { value, from } in &plan.run {
         let failure = match value {
-            Job::Program(argv) if programs.is_missing_helper(argv) => {
-                host.program(argv, &environment).failure
-            }
-            Job::Program(argv) => programs.finish(argv, &environment, deadline).failure,
+            Job::Program(argv) if programs.is_missing_helper(argv) => host.program(argv, environment).failure,
+            Job::Program(argv) => programs.finish(argv, environment, deadline).failure,
             Job::Builtin { name, arguments } => {
-                host.builtin(name, arguments, &environment).err().map(|error| error.to_string())
+                host.builtin(name, arguments, environment).err().map(|error| error.to_string())
             }
         };
         if let Some(failure) = failure {

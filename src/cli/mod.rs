@@ -46,6 +46,9 @@ use exit::{Exit, Failure};
 ///
 /// It is a device manager for Linux: it hears the kernel's uevents, keeps the tree of devices, runs the rules that people
 /// wrote, and makes links, permissions, properties and tags from them.
+///
+/// Called by the name udevadm (packages put a link of that name beside it) it takes the verbs and options of systemd's
+/// udevadm, and answers as that does.
 #[derive(Debug, Parser)]
 #[command(name = "nameplate", version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {

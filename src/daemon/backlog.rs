@@ -38,6 +38,7 @@ impl Backlog {
     }
 
     /// The kernel has sent an event.
+    #[cfg_attr(not(feature = "libudev"), allow(dead_code))] // who hears both is built only with it
     pub(super) fn sent(&self, number: SeqNum, now: Instant) {
         let mut owed = self.owed();
         if !owed.early.remove(&number.0) {

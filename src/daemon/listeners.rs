@@ -29,7 +29,13 @@ impl Listeners {
 
     /// Tells of an event that was carried through.
     pub(super) fn handled(&self, uevent: &Uevent, handled: &Handled) {
-        let properties = properties(&self.roots, handled);
+        let mut properties = handled.plan.shown_properties(&handled.record, &self.roots);
+        // a device of which nothing is kept is seen for the first time at each of its events
+        if handled.record.init_usec.is_none()
+            && let Some(usec) = report::now_usec()
+        {
+            put(&mut properties, "USEC_INITIALIZED", usec.to_string());
+        }
         self.send(uevent, properties, &handled.record.tags);
     }
 
@@ -69,28 +75,6 @@ fn failure(roots: &Roots, uevent: &Uevent, error: Option<Errno>) -> Properties {
         put(&mut properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
     }
     properties
-}
-
-/// All that libudev shows of the device.
-fn properties(roots: &Roots, handled: &Handled) -> Properties {
-    let Handled { plan, record, .. } = handled;
-    let mut all = plan.all_properties();
-    let links: Vec<BString> = record.links.iter().map(|link| absolute(roots, link.as_bytes())).collect();
-    if !links.is_empty() {
-        put(&mut all, "DEVLINKS", bstr::join(" ", links));
-    }
-    for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
-        if !tags.is_empty() {
-            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-            put(&mut all, key, format!(":{}:", names.join(":")));
-        }
-    }
-    // a device of which nothing is kept is seen for the first time at each of its events
-    if let Some(usec) = record.init_usec.or_else(report::now_usec) {
-        put(&mut all, "USEC_INITIALIZED", usec.to_string());
-    }
-    put(&mut all, "UDEV_DATABASE_VERSION", "1");
-    all
 }
 
 fn put(properties: &mut Properties, key: &str, value: impl AsRef<[u8]>) {

@@ -10,6 +10,7 @@ use bstr::{BString, ByteSlice};
 use crate::diag::{Diagnostic, Place};
 use crate::ids::{Action, DevNum, DevPath, DeviceId, IfIndex, LinkName, SeqNum, Tag};
 use crate::properties::Properties;
+use crate::roots::Roots;
 use crate::rules::eval::{Account, EventFacts, Given, Job, Outcome, Write, lasting};
 use crate::rules::ir::Dump;
 use crate::store::record::Record;
@@ -216,9 +217,35 @@ impl Plan {
         }
     }
 
-    /// All properties, for listeners and programs.
+    /// All properties of the event.
     pub fn all_properties(&self) -> Properties {
         self.properties.iter().map(|property| (&property.key, &property.value)).collect()
+    }
+
+    /// All that libudev shows of the device, for listeners and for the programs that run at the end: the properties, and
+    /// what `record` says of it (links, which are below the `/dev` of `roots`, tags, and since when it is known).
+    pub fn shown_properties(&self, record: &Record, roots: &Roots) -> Properties {
+        let mut all = self.all_properties();
+        let mut put = |key: &str, value: &[u8]| {
+            let _checked_when_it_was_made = all.set(key, value);
+        };
+        let dev = roots.dev.as_os_str().as_encoded_bytes();
+        let links = record.links.iter().map(|link| bstr::concat([dev, b"/".as_slice(), link.as_bytes()]));
+        let links: Vec<_> = links.collect();
+        if !links.is_empty() {
+            put("DEVLINKS", &bstr::join(" ", links));
+        }
+        for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
+            if !tags.is_empty() {
+                let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+                put(key, format!(":{}:", names.join(":")).as_bytes());
+            }
+        }
+        if let Some(usec) = record.init_usec {
+            put("USEC_INITIALIZED", usec.to_string().as_bytes());
+        }
+        put("UDEV_DATABASE_VERSION", b"1");
+        all
     }
 }
 

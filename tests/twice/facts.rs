@@ -87,7 +87,10 @@ impl Facts {
         }
         for line in read("links").lines() {
             let target = line.rsplit('/').next().unwrap_or_default();
-            if !scope.is_foreign(target) {
+            let block = line.strip_prefix("block/").and_then(|rest| rest.split(' ').next());
+            if !scope.is_foreign(target)
+                && !block.is_some_and(|number| names.is_nobodys(&format!("b{number}")))
+            {
                 out.insert(names.put(&format!("link {line}")));
             }
         }
@@ -102,6 +105,19 @@ impl Facts {
             for line in read(file).lines().filter(|line| !names.hides_id(line)) {
                 out.insert(names.put(&format!("{file} {line}")));
             }
+        }
+        for line in read("ran").lines() {
+            let (file, said) = line.split_once(':').unwrap_or((line, ""));
+            let (key, value) = said.split_once('=').unwrap_or((said, ""));
+            let is_foreign = scope.is_foreign(file.rsplit('.').next().unwrap_or_default());
+            if is_foreign || ["SEQNUM", "USEC_INITIALIZED", "SYNTH_UUID", "MINOR"].contains(&key) {
+                continue;
+            }
+            let mut words: Vec<&str> = value.split(' ').collect();
+            if key == "DEVLINKS" {
+                words.sort_unstable();
+            }
+            out.insert(names.put(&format!("ran {file}: {key}={}", words.join(" "))));
         }
         interfaces(&read("interfaces"), &mut out);
         Self(out)
@@ -147,11 +163,12 @@ struct Names {
     instead: BTreeMap<String, String>,
     /// Records of devices of others.
     hidden: BTreeSet<String>,
+    loops: std::ops::Range<i32>,
 }
 
 impl Names {
     fn of(devices: &[Device<'_>], scope: &Scope) -> Self {
-        let mut out = Self { instead: BTreeMap::new(), hidden: BTreeSet::new() };
+        let mut out = Self { instead: BTreeMap::new(), hidden: BTreeSet::new(), loops: scope.loops.clone() };
         for device in devices {
             let Some((block, number)) = device.number() else { continue };
             if scope.is_foreign(device.name()) {
@@ -182,10 +199,20 @@ impl Names {
             line.split([' ', '/']).flat_map(|part| [Some(part), part.rsplit_once(':').map(|(id, _)| id)]);
         let ids = parts.flatten().chain(line.rmatch_indices(':').map(|(at, _)| &line[..at]));
         let bdi = line.split(' ').next().and_then(|id| id.strip_prefix("+bdi:"));
-        ids.into_iter().any(|id| self.hidden.contains(id))
+        ids.into_iter().any(|id| self.hidden.contains(id) || self.is_nobodys(id))
             || bdi.is_some_and(|number| self.hidden.contains(&format!("b{number}")))
             || line.starts_with("+module:")
             || line.starts_with("+workqueue:")
+    }
+
+    /// Partitions of others, which may have come or gone between two files.
+    fn is_nobodys(&self, id: &str) -> bool {
+        let Some(number) = id.strip_prefix('b') else { return false };
+        let others = number.strip_prefix("7:").and_then(|minor| minor.parse().ok());
+        let partition =
+            number.strip_prefix("259:").is_some_and(|minor| minor.bytes().all(|b| b.is_ascii_digit()));
+        partition && !self.instead.contains_key(number)
+            || others.is_some_and(|minor| !self.loops.contains(&minor))
     }
 
     /// The line with names in the place of numbers.
@@ -198,7 +225,7 @@ impl Names {
                 let number = out[at..at + len].trim_end_matches(':').to_owned();
                 match self.instead.get(&number) {
                     Some(name) => out.replace_range(at..at + number.len(), name),
-                    None if start.starts_with("by-diskseq") && !number.is_empty() => {
+                    None if ["by-diskseq/", "DISKSEQ="].contains(&start) && !number.is_empty() => {
                         out.replace_range(at..at + number.len(), "{old}");
                     }
                     None => {}

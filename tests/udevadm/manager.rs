@@ -29,6 +29,7 @@ fails() { ! "$@" || { echo "should fail: $*" >&2; exit 1; }; }
 "$2" daemon >/run/log 2>&1 &
 daemon=$!
 trap 'kill $daemon 2>/dev/null || true; [ ${ok:-no} = yes ] || cat /run/log >&2' EXIT
+until [ -S /run/udev/control ]; do kill -0 $daemon; done
 udevadm trigger --wait-daemon=90 --subsystem-match=mem --settle
 [ -S /run/udev/control ] && [ -S /run/udev/io.systemd.Udev ]
 is "600 600" "$(stat -c %a /run/udev/control /run/udev/io.systemd.Udev | xargs)"

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use bstr::{BString, ByteSlice};
 
 use crate::cli::context::Context;
+use crate::cli::device_arg::below_dev;
 use crate::device::{Device, Facts, Reader, Source, Tree};
 use crate::ids::{DevNum, DevPath, DeviceId, LinkName, NodeKind, Tag, sysnum};
 use crate::roots::Roots;
@@ -162,7 +163,7 @@ impl Known {
     /// The node, below the device directory.
     pub(super) fn node(&self) -> Option<&[u8]> {
         let name = self.fact("DEVNAME")?;
-        self.device.devnum().map(|_| name.strip_prefix(b"/dev/").unwrap_or(name))
+        self.device.devnum().map(|_| below_dev(name).unwrap_or(name))
     }
 
     /// The node with the device directory.

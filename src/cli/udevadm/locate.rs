@@ -104,6 +104,8 @@ fn unit(name: &[u8]) -> Option<PathBuf> {
                 path.push(u8::from_str_radix(digits.to_str().ok()?, 16).ok()?);
                 rest = after.get(3..)?;
             }
+            // a backslash stands for nothing else
+            (b'\\', None) => return None,
             _ => path.push(byte),
         }
     }

@@ -399,7 +399,8 @@ impl Engine {
         };
         if runs {
             std::thread::sleep(self.site.exec_delay);
-            event::run(&plan, &self.programs, &mut host, deadline);
+            let environment = plan.shown_properties(&record, &self.site.roots);
+            event::run(&plan, &environment, &self.programs, &mut host, deadline);
         }
         if removed {
             self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());

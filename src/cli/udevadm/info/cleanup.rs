@@ -19,9 +19,7 @@ pub(super) fn run(machine: &Machine) {
     for name in ["links", "tags"] {
         remove_below(&machine.run(name), &|path| path.file_name().is_some_and(|id| data.join(id).exists()));
     }
-    for name in ["static_node-tags", "watch"] {
-        remove_below(&machine.run(name), &|_| false);
-    }
+    remove_below(&machine.run("static_node-tags"), &|_| false);
 }
 
 fn each(dir: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata)) {
