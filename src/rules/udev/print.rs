@@ -212,7 +212,8 @@ fn import(source: &Import, sign: &str) -> Said {
             if Pattern::single(pattern.text(), Case::Sensitive) != *pattern {
                 return Err("alternatives of names to import".into());
             }
-            ("parent", pattern.text().into())
+            // it is read as a template: what would begin a substitution is written twice
+            ("parent", pattern.text().replace("$", "$$").replace("%", "%%").into())
         }
     };
     token("IMPORT", Some(kind.as_bytes()), sign, &value, Case::Sensitive)
