@@ -1,5 +1,7 @@
-//! Owns what is done to disks as such: the lock on whole disks, and making them read-only. Who repartitions or formats one holds it (`flock(2)`), and the device manager looks at the disk
-//! only while it has a shared lock of its own. The contract is systemd's, <https://systemd.io/BLOCK_DEVICE_LOCKING>.
+//! Owns what is done to disks as such: the lock on whole disks, and making them read-only.
+//!
+//! Who repartitions or formats a disk holds the lock (`flock(2)`), and the device manager looks at the disk only while it
+//! has a shared lock of its own. The contract is systemd's, <https://systemd.io/BLOCK_DEVICE_LOCKING>.
 //!
 //! Never waits for a lock.
 

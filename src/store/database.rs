@@ -56,9 +56,11 @@ impl Database {
         counted || record.says_something()
     }
 
-    /// Makes `record` what is known of `id`; deletes what was known if this is not kept.
+    /// Makes `record` what is known of `id`; deletes what was known if this is not kept. In our own layout a device that was
+    /// handled and has a time has a file too, if an empty one: its programs have run.
     pub fn write(&self, id: &DeviceId, record: &Record) -> Result<(), DatabaseError> {
-        if !self.keeps(id, record) {
+        let was_handled = self.tags.is_none() && record.init_usec.is_some();
+        if !was_handled && !self.keeps(id, record) {
             return self.delete(id);
         }
         let Some(index) = &self.tags else {
@@ -172,8 +174,11 @@ mod tests {
         let node = Some(LinkName::new(b"sda").unwrap());
         database.write(&id("b8:0"), &Record { node, tags: tags(&["a"]), ..Record::default() }).unwrap();
         database.write(&id("c1:3"), &Record { init_usec: Some(1), ..Record::default() }).unwrap();
-        assert_eq!(files(temp.path()), ["data/b8:0"]);
-        let text = std::fs::read_to_string(temp.path().join("data/b8:0")).unwrap();
-        assert_eq!(text, "N:sda\nG:a\nV:1\n");
+        database
+            .write(&id("c1:5"), &Record { node: LinkName::new(b"zero").ok(), ..Record::default() })
+            .unwrap();
+        assert_eq!(files(temp.path()), ["data/b8:0", "data/c1:3"]);
+        let text = |name: &str| std::fs::read_to_string(temp.path().join("data").join(name)).unwrap();
+        assert_eq!((text("b8:0").as_str(), text("c1:3").as_str()), ("N:sda\nG:a\nV:1\n", ""));
     }
 }

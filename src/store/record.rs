@@ -57,9 +57,10 @@ pub struct Problem {
 }
 
 impl Record {
-    /// True when it says something of the device; when the device was first handled alone is nothing.
+    /// True when it says something of the device; its node, and when it was first handled, alone are nothing.
     pub fn says_something(&self) -> bool {
-        *self != Record { init_usec: self.init_usec, persist: self.persist, ..Record::default() }
+        let (node, init_usec, persist) = (self.node.clone(), self.init_usec, self.persist);
+        *self != Record { node, init_usec, persist, ..Record::default() }
     }
 
     /// The record as text.

@@ -60,20 +60,9 @@ pub(super) struct Options {
     devices: Vec<OsString>,
 }
 
-const ACTIONS: [Action; 8] = [
-    Action::Add,
-    Action::Remove,
-    Action::Change,
-    Action::Move,
-    Action::Online,
-    Action::Offline,
-    Action::Bind,
-    Action::Unbind,
-];
-
 /// The names of all actions, one a line.
 pub(super) fn list_actions(out: &mut dyn Write) -> io::Result<()> {
-    ACTIONS.iter().try_for_each(|action| writeln!(out, "{}", action.as_str()))
+    Action::ALL.iter().try_for_each(|action| writeln!(out, "{}", action.as_str()))
 }
 
 /// The action of that name.

@@ -93,8 +93,7 @@ impl Engine {
     /// What is kept of a device after this plan. One that is not kept has no time either: it costs no file.
     pub(super) fn new_record(&self, id: &DeviceId, plan: &Plan, old: Option<&Record>) -> Record {
         let mut record = plan.record(old);
-        let is_kept = self.database.keeps(id, &Record { node: None, ..record.clone() });
-        if !is_kept && plan.run.is_empty() {
+        if !self.database.keeps(id, &record) && plan.run.is_empty() {
             return Record { init_usec: None, ..record };
         }
         record.init_usec = record.init_usec.or_else(report::now_usec);
@@ -195,14 +194,7 @@ impl Engine {
     }
 
     pub(super) fn write_record(&self, id: &DeviceId, record: &Record) {
-        // a device that rules gave nothing costs no file; with a time it is one whose programs are still to end
-        let nothing = !Record { node: None, ..record.clone() }.says_something() && record.init_usec.is_none();
-        let done = if nothing && !self.database.keeps(id, &Record::default()) {
-            self.database.delete(id)
-        } else {
-            self.database.write(id, record)
-        };
-        if let Err(error) = done {
+        if let Err(error) = self.database.write(id, record) {
             tracing::error!(%error, "what is known of this device is lost at the next start");
         }
     }
