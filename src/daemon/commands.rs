@@ -91,6 +91,7 @@ impl Commands for Service {
 
     fn settle(&self, seqnum: Option<u64>, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Progress {
         let core = &*self.0;
+        core.wait_for_writers();
         let mut goal = SeqNum(seqnum.unwrap_or_else(|| super::last_seqnum(&core.engine.site().roots).0));
         let begin = core.counters.handled.get();
         // an event that the kernel has sent is in the socket by now: when that has been emptied once more, it is in the

@@ -149,6 +149,14 @@ impl Core {
         complete
     }
 
+    /// Waits until writers that have closed a watched node have had their events asked for: what they wrote is among the
+    /// kernel's events then.
+    pub(super) fn wait_for_writers(&self) {
+        if let Some(watches) = &self.watches {
+            watches.wait_until_quiet();
+        }
+    }
+
     /// While an event of a device is handled its node is not watched: what is done for it is no reason for another event.
     pub(super) fn end_watch(&self, uevent: &Uevent) {
         if let (Some(watches), Some(node)) = (&self.watches, uevent.devname()) {

@@ -35,6 +35,7 @@ struct Manager(Arc<Core>);
 impl DeviceManager for Manager {
     fn ping(&self) {
         let core = &*self.0;
+        core.wait_for_writers();
         let emptying = core.work.next_emptying();
         reader::wake(&core.wake);
         loop {

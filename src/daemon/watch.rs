@@ -6,18 +6,24 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use crate::ids::DevPath;
 use crate::sys::block::reread_partitions;
 
+/// How long somebody who waits for writers' events waits for one who writes all the time.
+const QUIET_PATIENCE: Duration = Duration::from_secs(3);
 /// A device whose node is written all the time gets one event in this time, not one for each writer.
 const SHORTEST: Duration = Duration::from_millis(500);
 
@@ -50,6 +56,10 @@ const STORM: u32 = 40;
 #[derive(Debug)]
 pub(super) struct Watches {
     inotify: Inotify,
+    /// The listener is at what it has read.
+    busy: AtomicBool,
+    /// Events that are still to be asked for.
+    pending: Arc<AtomicUsize>,
     sys: PathBuf,
     nodes: Mutex<Nodes>,
 }
@@ -58,7 +68,13 @@ impl Watches {
     /// No watch yet; `sys` is where devpaths begin. Starts the thread that listens for ever.
     pub(super) fn start(sys: &Path) -> io::Result<Arc<Self>> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
-        let watches = Arc::new(Self { inotify, sys: sys.into(), nodes: Mutex::default() });
+        let watches = Arc::new(Self {
+            inotify,
+            busy: AtomicBool::new(false),
+            pending: Arc::default(),
+            sys: sys.into(),
+            nodes: Mutex::default(),
+        });
         let listener = Arc::clone(&watches);
         std::thread::Builder::new().name("watch".into()).spawn(move || listener.listen())?;
         Ok(watches)
@@ -101,14 +117,42 @@ impl Watches {
 
     fn listen(&self) {
         loop {
-            match self.inotify.read_events() {
+            let waited = self.readable(PollTimeout::NONE);
+            // said before anything is taken out, so that who asks in between is not told that all is quiet
+            self.busy.store(true, Ordering::SeqCst);
+            let read = waited.and_then(|_| self.inotify.read_events());
+            match read {
                 Ok(events) => events.iter().for_each(|event| self.closed(event.wd, event.mask)),
-                Err(nix::errno::Errno::EINTR) => {}
+                Err(Errno::EINTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "nodes are no longer watched for writers");
+                    self.busy.store(false, Ordering::SeqCst);
                     return;
                 }
             }
+            self.busy.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn readable(&self, patience: PollTimeout) -> Result<bool, Errno> {
+        let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, patience).map(|ready| ready > 0)
+    }
+
+    /// True when the kernel has been asked for the events of every writer that has closed a node before this call.
+    fn is_quiet(&self) -> bool {
+        // in the order in which a writer goes through them
+        self.readable(PollTimeout::ZERO) == Ok(false)
+            && !self.busy.load(Ordering::SeqCst)
+            && self.pending.load(Ordering::SeqCst) == 0
+    }
+
+    /// Waits until the events of writers that have closed their nodes are asked for, at most some seconds: somebody may
+    /// write all the time.
+    pub(super) fn wait_until_quiet(&self) {
+        let end = Instant::now() + QUIET_PATIENCE;
+        while !self.is_quiet() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -145,7 +189,22 @@ impl Watches {
             node: entry.node.clone(),
         };
         drop(nodes);
-        ask_for_events(written, wait);
+        self.ask_for_events(written, wait);
+    }
+
+    /// Asks for the events of a device after `wait`.
+    fn ask_for_events(&self, written: Written, wait: Duration) {
+        let pending = Arc::clone(&self.pending);
+        pending.fetch_add(1, Ordering::SeqCst);
+        let later = std::thread::Builder::new().name("watch-later".into()).spawn(move || {
+            std::thread::sleep(wait);
+            written.ask();
+            pending.fetch_sub(1, Ordering::SeqCst);
+        });
+        if let Err(error) = later {
+            self.pending.fetch_sub(1, Ordering::SeqCst);
+            tracing::warn!(%error, "no thread for the events after a writer");
+        }
     }
 }
 
@@ -197,16 +256,5 @@ impl Written {
 fn change(device: &Path) {
     if let Err(error) = std::fs::write(device.join("uevent"), "change") {
         tracing::debug!(device = %device.display(), %error, "no change event after a writer");
-    }
-}
-
-/// Asks for the events of a device after `wait`.
-fn ask_for_events(written: Written, wait: Duration) {
-    let later = std::thread::Builder::new().name("watch-later".into()).spawn(move || {
-        std::thread::sleep(wait);
-        written.ask();
-    });
-    if let Err(error) = later {
-        tracing::warn!(%error, "no thread for the events after a writer");
     }
 }

@@ -75,12 +75,24 @@ fn remove_all(numbers: Vec<i32>) {
             scope.spawn(move || {
                 let control = control();
                 for number in part {
-                    // SAFETY: as in `add`; a device that has gone already is an error and harmless.
-                    let _gone = unsafe { ioctl::loop_remove(control.as_raw_fd(), *number) };
+                    remove(&control, *number);
                 }
             });
         }
     });
+}
+
+/// A device that has gone already is no failure. One that somebody looks at just now (a daemon of another test hears of
+/// every disk) is tried again until he has done.
+fn remove(control: &fs::File, number: i32) {
+    for _ in 0..500 {
+        // SAFETY: the call takes an integer and an open descriptor of /dev/loop-control.
+        let removed = unsafe { ioctl::loop_remove(control.as_raw_fd(), number) };
+        if removed != Err(nix::errno::Errno::EBUSY) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 /// A compressed RAM disk.
