@@ -75,7 +75,8 @@ fn compare(core: &Core, batch: &Token) -> Resynced {
     }
     let rules = core.rules.compiled();
     for device in present {
-        if has_changed(core, &rules, &device) {
+        // an event that is under way began after what was lost, and sees it; what it has half done is no change
+        if !core.work.concerns(&device.devpath()) && has_changed(core, &rules, &device) {
             done.changed += queue(super::start::uevent_of(tree, &device, Action::Change));
         }
     }
