@@ -63,6 +63,7 @@ impl Machine {
             reader: &reader,
             action: Action::Add,
             properties: set,
+            known: Default::default(),
             roots: &roots,
             shared: &Shared::new(&roots),
             deadline: Instant::now() + Duration::from_secs(60),
