@@ -189,7 +189,7 @@ fn attributes_of_the_card_that_are_not_to_be_used() {
     let none = Properties::new();
     assert_eq!(onboard(&none, Known::default()).as_deref(), Some("eno7"));
     assert_eq!(onboard(&no, Known::default()).as_deref(), Some("eno7"), "not the interface's attribute");
-    assert_eq!(onboard(&none, Known(&on_card)), None);
+    assert_eq!(onboard(&none, Known(&on_card)).as_deref(), Some("eno2"), "the other index");
 }
 
 /// `P: DEVPATH`, then `E: KEY=VALUE`.
