@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ use crate::sys::block::reread_partitions;
 
 /// How long somebody who waits for writers' events waits for one who writes all the time.
 const QUIET_PATIENCE: Duration = Duration::from_secs(3);
+/// The same for an event that is under way and that a writer has not waited for.
+const EVENT_PATIENCE: Duration = Duration::from_secs(180);
 /// A device whose node is written all the time gets one event in this time, not one for each writer.
 const SHORTEST: Duration = Duration::from_millis(500);
 
@@ -70,7 +72,7 @@ struct Pace {
     /// Writers in a row that came too soon after another.
     too_soon: u32,
     /// Events in a row in which programs may have written.
-    own: u32,
+    own: Arc<AtomicU32>,
     /// The event that is to be asked for is, whatever was written.
     sure: Arc<AtomicBool>,
 }
@@ -106,6 +108,16 @@ impl Nodes {
 
 /// So many of them, and somebody should know who writes all the time.
 const STORM: u32 = 40;
+
+/// How things stand with writers.
+enum Standing {
+    /// The kernel has been asked for the events of all.
+    Quiet,
+    /// It is still to be asked.
+    Busy,
+    /// It is to be asked when an event that is being handled ends.
+    Owed,
+}
 
 /// The watched nodes.
 #[derive(Debug)]
@@ -164,8 +176,14 @@ impl Watches {
             entry.wanted = true;
             entry.event.take().or(before)
         };
-        if let Some(meanwhile) = meanwhile.filter(|meanwhile| meanwhile.closed) {
-            let unless = (closers == Closers::ProgramsToo).then_some(meanwhile.written);
+        let unless = |meanwhile: Meanwhile| (closers == Closers::ProgramsToo).then_some(meanwhile.written);
+        let closed = meanwhile.filter(|meanwhile| meanwhile.closed).map(unless);
+        if closed.is_none_or(|unless| unless.is_none())
+            && let Some(pace) = self.nodes().paces.get(devpath)
+        {
+            pace.own.store(0, Ordering::SeqCst);
+        }
+        if let Some(unless) = closed {
             self.writer_is_done(devpath, node, unless);
         }
         Ok(())
@@ -251,17 +269,29 @@ impl Watches {
         poll(&mut fds, patience).map(|ready| ready > 0)
     }
 
-    /// True when the kernel has been asked for the events of every writer that has closed a node before this call.
-    fn is_quiet(&self) -> bool {
-        let Ok(_reading) = self.reading.try_lock() else { return false };
-        self.readable(PollTimeout::ZERO) == Ok(false) && self.pending.load(Ordering::SeqCst) == 0
+    /// How things stand with writers that have closed a node before this call.
+    fn standing(&self) -> Standing {
+        let Ok(_reading) = self.reading.try_lock() else { return Standing::Busy };
+        if self.readable(PollTimeout::ZERO) != Ok(false) || self.pending.load(Ordering::SeqCst) > 0 {
+            return Standing::Busy;
+        }
+        let closed = |watched: &Watched| watched.event.is_some_and(|meanwhile| meanwhile.closed);
+        if self.nodes().watched.values().any(closed) { Standing::Owed } else { Standing::Quiet }
     }
 
     /// Waits until the events of writers that have closed their nodes are asked for, at most some seconds: somebody may
     /// write all the time.
     pub(super) fn wait_until_quiet(&self) {
-        let end = Instant::now() + QUIET_PATIENCE;
-        while !self.is_quiet() && Instant::now() < end {
+        let begin = Instant::now();
+        loop {
+            let patience = match self.standing() {
+                Standing::Quiet => return,
+                Standing::Busy => QUIET_PATIENCE,
+                Standing::Owed => EVENT_PATIENCE,
+            };
+            if begin.elapsed() > patience {
+                return;
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -294,8 +324,8 @@ impl Watches {
         let mut nodes = self.nodes();
         let pace = nodes.paces.entry(devpath.clone()).or_default();
         let now = Instant::now();
-        pace.own = if unless.is_some() { pace.own.saturating_add(1) } else { 0 };
-        let shortest = SHORTEST * 2_u32.pow(pace.own.saturating_sub(1).min(DOUBLINGS));
+        let own = if unless.is_some() { pace.own.fetch_add(1, Ordering::SeqCst) } else { 0 };
+        let shortest = SHORTEST * 2_u32.pow(own.min(DOUBLINGS));
         let wait = match pace.last {
             // one is already on its way, and it will see what this writer wrote
             Some(last) if last > now => {
@@ -316,6 +346,7 @@ impl Watches {
             device: self.device(devpath),
             node: node.into(),
             sure: Arc::clone(&pace.sure),
+            own: Arc::clone(&pace.own),
             before: unless.flatten(),
         };
         drop(nodes);
@@ -330,6 +361,8 @@ impl Watches {
             std::thread::sleep(wait);
             if written.is_sure() {
                 written.ask();
+            } else {
+                written.own.store(0, Ordering::SeqCst);
             }
             pending.fetch_sub(1, Ordering::SeqCst);
         });
@@ -352,6 +385,8 @@ struct Written {
     node: PathBuf,
     /// Somebody has.
     sure: Arc<AtomicBool>,
+    /// What is counted for the programs of its rules.
+    own: Arc<AtomicU32>,
     /// Sectors written before: somebody has if they are more by now.
     before: Option<u64>,
 }
