@@ -3,6 +3,8 @@
 //! Each is carried out by itself; what fails is logged with its rule and costs itself alone. Never decides.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
@@ -115,12 +117,19 @@ pub struct Programs {
     helpers: PathBuf,
     /// The longest time that one program has.
     longest: Duration,
+    /// Programs that have ended.
+    ended: Arc<AtomicU64>,
 }
 
 impl Programs {
     /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
     pub fn new(roots: &Roots, longest: Duration) -> Self {
-        Self { helpers: roots.helper_dir(), longest }
+        Self { helpers: roots.helper_dir(), longest, ended: Arc::default() }
+    }
+
+    /// How many have ended.
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// True for a helper of udev's that is not installed: the host answers in its place.
@@ -134,6 +143,8 @@ impl Programs {
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
         let timeout = deadline.saturating_duration_since(Instant::now()).min(self.longest);
         let finished = program::run(argv, environment, &self.helpers, timeout);
+        // what it has left running is there by now
+        self.ended.fetch_add(1, Ordering::Relaxed);
         let failure = failure(&finished);
         ProgramOutput { success: finished.success(), stdout: finished.stdout, failure }
     }

@@ -201,6 +201,11 @@ impl Engine {
         &*self.accounts
     }
 
+    /// How many programs of rules have run.
+    pub(super) fn programs_run(&self) -> u64 {
+        self.programs.ended()
+    }
+
     /// True when programs of rules have run for this plan, or would have if they had not before.
     pub(super) fn runs_programs(&self, plan: &Plan) -> bool {
         let at_the_end = plan.run.iter().any(|given| matches!(given.value, Job::Program(_)));
