@@ -1,4 +1,5 @@
-//! Owns the end of what programs of rules leave running: once nothing is to be done any more it is killed, as udevd does.
+//! Owns the end of what programs of rules leave running: once they have been quiet and no event is handled it is killed, as udevd
+//! does.
 //! Who wants a process to stay asks the service manager to start it.
 //!
 //! Only where the service manager has given the daemon a control group of its own (`Delegate=`): what else is in the group
@@ -19,7 +20,7 @@ use super::engine::Reach;
 use crate::roots::Roots;
 use crate::sys::{fs as files, xattr};
 
-/// So long nothing is to be done before it is looked for.
+/// So long no program has run before what is left is looked for.
 const IDLE: Duration = Duration::from_secs(3);
 /// What is killed may have started something just before.
 const ROUNDS: usize = 8;
@@ -27,26 +28,26 @@ const ROUNDS: usize = 8;
 /// What the last look has seen.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    idle_since: Option<Instant>,
-    /// Programs that had run when it was looked last.
+    /// Programs that had run.
     seen: u64,
+    /// Since when no other has; `None`: what they have left has been looked for.
+    quiet_since: Option<Instant>,
     told: bool,
 }
 
 impl Leftovers {
-    /// Kills what is left, if nothing is to be done and programs have run since the last time. Called now and then.
+    /// Kills what is left, if programs have run since the last time and no event is being handled. Called now and then.
     pub(super) fn look(&mut self, core: &Core) {
-        let (waiting, running, _) = core.work.counts();
-        if core.engine.site().reach != Reach::Everything || waiting + running > 0 {
-            self.idle_since = None;
-            return;
-        }
-        let since = *self.idle_since.get_or_insert_with(Instant::now);
         let run = core.engine.programs_run();
-        if run == self.seen || since.elapsed() < IDLE {
+        if run != self.seen {
+            (self.seen, self.quiet_since) = (run, Some(Instant::now()));
+        }
+        let (_, running, _) = core.work.counts();
+        let is_quiet = self.quiet_since.is_some_and(|since| since.elapsed() >= IDLE) && running == 0;
+        if core.engine.site().reach != Reach::Everything || !is_quiet {
             return;
         }
-        self.seen = run;
+        self.quiet_since = None;
         let roots = &core.engine.site().roots;
         match own_group(roots) {
             Some(group) => sweep(&group, &roots.proc),

@@ -163,7 +163,7 @@ fn what_programs_leave_running_ends_where_the_group_is_the_daemons() {
     let ended = Left(vec![left.clone(), at_work.clone()]);
     let leaves = format!("setsid sleep 1000 >/dev/null 2>&1 & echo $! > {}", left.display());
     let works = format!("echo $$ > {}; exec sleep 1", at_work.display());
-    world.write_rule("50-test.toml", &(runs(580_000, &leaves) + &runs(455_001, &works)));
+    world.write_rule("50-test.toml", &(runs(580_000, &leaves) + &runs(580_001, &works)));
     let daemon = world.start();
     fs::write(group.0.join("cgroup.procs"), daemon.pid().to_string()).unwrap();
     let _works = Loops::add(580_001, 1);
