@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
+use nix::errno::Errno;
 
 use super::netif::exchange::Exchange;
 use super::netif::{self, Renamed};
@@ -23,12 +24,15 @@ use crate::rules::host::{Host, ProgramOutput};
 use crate::sys::process::{End, Finished};
 
 /// Gives an interface the name of the plan, if it has one, now or when the interface that has the name gets another. The
-/// kernel answers with a `move` event.
-pub fn interface(names: &Exchange, plan: &Plan) {
-    let Some(NetifPlan { index, old, name, from }) = &plan.netif else { return };
+/// kernel answers with a `move` event. Returns why the interface has not got it, if it could have.
+pub fn interface(names: &Exchange, plan: &Plan) -> Option<Errno> {
+    let NetifPlan { index, old, name, from } = plan.netif.as_ref()?;
     let exchanged = match names.rename(*index, name) {
         Ok(exchanged) => exchanged,
-        Err(error) => return tracing::error!(RULE = %from, %error, "interface {old} keeps its name"),
+        Err(error) => {
+            tracing::error!(RULE = %from, %error, "interface {old} keeps its name");
+            return Some(error.errno());
+        }
     };
     for (other, name) in &exchanged.others {
         tracing::info!("interface {other} is now {name}, which it was waiting for");
@@ -43,9 +47,11 @@ pub fn interface(names: &Exchange, plan: &Plan) {
         },
         Renamed::Taken => {
             tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name until it is free");
+            return Some(Errno::EEXIST);
         }
         Renamed::Gone => tracing::debug!("interface {old} has gone"),
     }
+    None
 }
 
 /// Gives the node the owner, group and mode that rules ask for. A node that has gone is no error.
