@@ -156,6 +156,10 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let (main, messages) = crossbeam_channel::unbounded();
     let _signals =
         SignalThread::start(main.clone()).map_err(|e| DaemonError::Start("the signal thread", e))?;
+    if settings.site.reach == Reach::Everything {
+        // everybody reads udev's database, whoever starts the daemon; programs of rules have the same from udevd
+        let _before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    }
     // listening begins before anything is looked at: what comes in between is in the socket
     let mut inherited = if settings.site.reach == Reach::Everything {
         inherited::take()

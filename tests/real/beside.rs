@@ -160,6 +160,7 @@ SUBSYSTEM=="block", KERNEL=="LOOP1", OPTIONS+="watch", OPTIONS+="link_priority=-
 SUBSYSTEM=="block", KERNEL=="LOOP2", OPTIONS+="db_persist", OPTIONS+="link_priority=12", TAG+="np_c"
 ACTION=="change", SUBSYSTEM=="block", KERNEL=="LOOP2", TAG-="np-a", TAG+="np_d", SYMLINK="np/other"
 SUBSYSTEM=="block", KERNEL=="ZRAM", OPTIONS+="link_priority=-20"
+ACTION=="change", KERNEL=="LOOP0", RUN+="/bin/sh -c '(umask; cat /run/udev/data/b$$MAJOR:$$MINOR) >/run/np-at-run'"
 SUBSYSTEM=="net", KERNEL=="np0", ACTION!="remove", ENV{NP_NET}="$attr{ifindex}", TAG+="np_net"
 SUBSYSTEM=="net", KERNEL=="np2", ENV{ID_X}="%n"
 SUBSYSTEM=="net", KERNEL=="np3", ENV{ID_Y}="%n"
@@ -190,9 +191,11 @@ fn programs_of_libudevs_find_the_same() {
         "\nnp-static 3:0 604\n",
         "\nlocked: unfinished\nlocked: not heard\nlocked: not settled\nunlocked: finished\n",
         "\nno b7:520002\n",
+        "\n== while a program ran: umask and record\n0022\n",
     ] {
         assert!(out.contains(part), "{part:?} in\n{out}");
     }
+    assert_eq!(ours.file("processing"), "1\n", "as systemd 257 marks a record whose programs have not ended");
     let (_, at_the_end) = out.split_once("== removed").unwrap();
     for gone in ["np/other", "np_d/", "block/7:520002"] {
         assert!(!at_the_end.contains(&format!("\n{gone}")), "{gone} in\n{at_the_end}");

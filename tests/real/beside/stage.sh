@@ -34,13 +34,16 @@ node() { mknod -m 600 "/dev/$1" b $(tr : ' ' <"/sys/class/block/$1/dev"); }
 for n in 0 1 2; do node loop$((loop + n)); done
 [ -z "$zram" ] || node "zram$zram"
 
-# A manager says that it is there; what it says and what it is are another's business.
+# A manager says that it is there; what it says and what it is are another's business. Whoever starts it may let others read
+# nothing that he makes.
 start() {
+    umask 077
     case $1 in
     udevd) /lib/systemd/systemd-udevd >>"$work/log" 2>&1 & ;;
     nameplate) "$nameplate" daemon --config /run/config.toml >>"$work/log" 2>&1 & ;;
     esac
     pid=$!
+    umask 022
     case $1 in
     udevd) until udevadm control --ping --timeout=60 2>/dev/null; do sleep 0.02; done ;;
     nameplate)
