@@ -77,7 +77,7 @@ fn usb_devtype(condition: &mut Condition) {
         _ => return,
     };
     *condition =
-        Condition { subject: Subject::Attribute(Template::literal(attribute)), test: Test::Exists(true) };
+        Condition { subject: Subject::Attribute(Template::literal(attribute).into()), test: Test::Exists(true) };
 }
 
 /// True for a condition that an attribute, a tag or a link is not there.

@@ -2,12 +2,12 @@
 //!
 //! A value that can't be used is refused with a diagnostic at its place; the rule goes on with the next step.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bstr::{BStr, BString, ByteSlice};
 
 use super::Evaluation;
-use super::condition::split_device;
 use super::expand::{ExpandError, WhiteSpace};
 use super::outcome::{Account, Given, Job, Target, Write};
 use crate::diag::{Diagnostic, Place};
@@ -15,7 +15,7 @@ use crate::ids::{Action, IdError, LinkName, Tag};
 use crate::properties::PropertyError;
 use crate::rules::host::{Host, HostError};
 use crate::rules::ir::{Access, Builtin, Command, Effect, ListOp, Mode, Principal, StringEscape};
-use crate::rules::prepared::{Prepared, SysctlPath, sysctl_path};
+use crate::rules::prepared::{Owner, Prepare, Prepared, SysctlPath, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::Applied;
 use crate::text::{SafeExtra, replace_unsafe};
@@ -421,14 +421,20 @@ impl<'e, H: Host> Evaluation<'e, H> {
         self.tag(place, ListOp::Add, TAG_SYSTEMD.into())
     }
 
-    fn write_attribute(&mut self, place: &Place, name: &Template, value: &Template) -> Result<(), Refusal> {
-        let (name, value) = (self.expand(name)?, self.expand(value)?);
-        let (device, name) = match split_device(&name) {
-            Some((subsystem, kernel, rest)) => (self.host.find(subsystem, kernel), rest.into()),
-            None if self.facts.action == Action::Remove => {
+    fn write_attribute(
+        &mut self,
+        place: &Place,
+        name: &Prepared<Owner>,
+        value: &Template,
+    ) -> Result<(), Refusal> {
+        let (text, value) = (self.expand(name)?, self.expand(value)?);
+        let owner = name.ready().map_or_else(|| Cow::Owned(Owner::prepare(&text)), Cow::Borrowed);
+        let (device, name) = match &*owner {
+            Owner::Other(of) => (self.host.find(&of.subsystem, &of.kernel), of.name.clone()),
+            Owner::Itself if self.facts.action == Action::Remove => {
                 return Err(Refusal::NotHere("a device that goes has no attributes to write to"));
             }
-            None => (self.facts.device.clone(), name.clone()),
+            Owner::Itself => (self.facts.device.clone(), text),
         };
         let device = device.ok_or(Refusal::NotHere("the device to write to is not there"))?;
         let done = self.host.write_attribute(&device, &name, &value);

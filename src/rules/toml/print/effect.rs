@@ -190,7 +190,7 @@ fn writes(all: &[&Effect]) -> Said<Entries> {
     let mut out: Entries = Vec::new();
     for effect in all {
         let (group, name, value) = match effect {
-            Effect::WriteAttribute { name, value } => ("attr", name, value),
+            Effect::WriteAttribute { name, value } => ("attr", &**name, value),
             Effect::WriteSysctl { name, value } => ("sysctl", &**name, value),
             _ => return wrong(),
         };
