@@ -151,6 +151,7 @@ fn names_are_looked_up_when_the_configuration_says() {
             StepKind::Do { effect: Effect::Owner(who) | Effect::Group(who), .. } => Some(match who {
                 Principal::Id(id) => id.to_string(),
                 Principal::Named { name, id } => format!("{id} {name}"),
+                Principal::Unknown(name) => format!("no {name}"),
                 Principal::Template(_) => "template".into(),
             }),
             _ => None,

@@ -216,6 +216,8 @@ pub enum Principal {
         /// What it stands for.
         id: u32,
     },
+    /// A name that this system has not: it takes back what earlier rules said (udev).
+    Unknown(BString),
     /// Resolved at the event: it holds substitutions.
     Template(Template),
 }

@@ -435,7 +435,7 @@ pub fn describe_effect(effect: &Effect) -> String {
 fn describe_principal(who: &Principal) -> String {
     match who {
         Principal::Id(id) => id.to_string(),
-        Principal::Named { name, .. } => name.to_string(),
+        Principal::Named { name, .. } | Principal::Unknown(name) => name.to_string(),
         Principal::Template(name) => name.text().to_string(),
     }
 }

@@ -10,7 +10,7 @@ use super::Evaluation;
 use super::expand::{ExpandError, parse_lines};
 use crate::device::Device;
 use crate::diag::{Diagnostic, Place};
-use crate::ids::sysname;
+use crate::ids::{Action, sysname};
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::{Condition, Import, Subject, Test};
@@ -86,7 +86,7 @@ impl<H: Host> Evaluation<'_, H> {
     fn program_result(&mut self, argv: &[BString]) -> Result<(), String> {
         self.result.clear();
         let stdout = self.run_now(argv)?;
-        let text = stdout.trim_end_with(|c| c == '\n' || c == '\r');
+        let text = stdout.trim_end_with(|c| c == '\n');
         self.result = replace_unsafe(text, SafeExtra::Value);
         Ok(())
     }
@@ -95,10 +95,11 @@ impl<H: Host> Evaluation<'_, H> {
         if argv.first().is_none_or(|program| program.is_empty()) {
             return Err("the command line is empty".into());
         }
-        let environment = lasting(&self.out.properties);
+        let environment = self.environment();
         let output = self.host.program(argv, &environment);
         if output.success {
-            Ok(output.stdout)
+            // To udev it is a text of C's, which a NUL ends.
+            Ok(output.stdout.split(|b| *b == 0).next().unwrap_or_default().into())
         } else {
             Err(output.failure.unwrap_or_else(|| "it failed".into()))
         }
@@ -108,7 +109,8 @@ impl<H: Host> Evaluation<'_, H> {
         let found = match import {
             Import::Program(command) => {
                 let argv = self.argv(command)?;
-                parse_lines(&self.run_now(&argv)?)
+                let said = self.run_now(&argv)?;
+                self.without_empty(parse_lines(&said))
             }
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;
@@ -118,7 +120,10 @@ impl<H: Host> Evaluation<'_, H> {
             Import::File(path) => {
                 let path = self.expand(path)?;
                 match self.host.read_file(&path) {
-                    Ok(found) => parse_lines(&found.ok_or("the file is not there")?),
+                    Ok(found) => {
+                        let found = parse_lines(&found.ok_or("the file is not there")?);
+                        self.without_empty(found)
+                    }
                     Err(error) => {
                         let message = format!("can't import from `{path}`: {error}");
                         self.out.diagnostics.push(Diagnostic::warning(
@@ -132,7 +137,12 @@ impl<H: Host> Evaluation<'_, H> {
             }
             Import::Db(key) => {
                 let key = self.expand(key)?;
-                let value = self.host.recorded(&key).ok_or("the last record has no such property")?;
+                let value = match self.facts.action {
+                    // What was recorded is there already.
+                    Action::Remove => None,
+                    _ => self.host.recorded(&key),
+                };
+                let value = value.ok_or("the last record has no such property")?;
                 [(key, value)].into_iter().collect()
             }
             Import::CommandLine(key) => {
@@ -158,7 +168,7 @@ impl<H: Host> Evaluation<'_, H> {
         Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
     }
 
-    /// What a builtin gives without a value is taken away; the rest is left.
+    /// What is given without a value is taken away; the rest is left.
     fn without_empty(&mut self, found: Properties) -> Properties {
         for (key, _) in
             found.iter().filter(|(key, value)| value.is_empty() && !NOT_IMPORTED.contains(&key.as_bytes()))
@@ -192,7 +202,10 @@ impl<H: Host> Evaluation<'_, H> {
             Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
             Subject::Tag => match on {
                 Spot::Event => Value::Many(
-                    self.out.tags.keys().map(|tag| Cow::Borrowed(BStr::new(tag.as_str()))).collect(),
+                    self.tags_so_far()
+                        .into_iter()
+                        .map(|tag| Cow::Borrowed(BStr::new(tag.as_str())))
+                        .collect(),
                 ),
                 Spot::Above(device) => Value::Many(
                     self.host.tags(device).iter().map(|tag| Cow::Owned(tag.as_str().into())).collect(),
@@ -200,7 +213,10 @@ impl<H: Host> Evaluation<'_, H> {
             },
             Subject::Name => maybe_borrowed(self.out.name.as_ref().map(|name| &name.value)),
             Subject::Link => Value::Many(
-                self.out.links.keys().map(|link| Cow::Borrowed(link.as_bytes().as_bstr())).collect(),
+                self.links_so_far()
+                    .into_iter()
+                    .map(|link| Cow::Borrowed(link.as_bytes().as_bstr()))
+                    .collect(),
             ),
             Subject::Attribute(name) => self.attribute(name, on, self.matched.as_ref()),
             Subject::Property(key) => self.property(on, key),
@@ -242,10 +258,7 @@ impl<H: Host> Evaluation<'_, H> {
 
     fn property(&self, on: &Spot, key: &[u8]) -> Value<'_> {
         match on {
-            Spot::Event => match self.out.properties.get(key) {
-                Some(value) => Value::One(Cow::Borrowed(value)),
-                None => maybe(self.host.global(key)),
-            },
+            Spot::Event => self.property_of_event(key).map_or(Value::Absent, Value::One),
             Spot::Above(device) => {
                 let kernel = self.host.uevent(device);
                 let value = kernel.get(key).map(BString::from);
@@ -487,8 +500,18 @@ mod tests {
             (attr(), range(None, None), text("x"), false),
             (attr(), range(None, None), Value::Absent, false),
             (Subject::File(Template::literal(b"/x").into()), Test::Mode(0o111), Value::Mode(0o100_755), true),
-            (Subject::File(Template::literal(b"/x").into()), Test::Mode(0o111), Value::Mode(0o100_644), false),
-            (Subject::File(Template::literal(b"/x").into()), Test::Exists(true), Value::Mode(0o100_644), true),
+            (
+                Subject::File(Template::literal(b"/x").into()),
+                Test::Mode(0o111),
+                Value::Mode(0o100_644),
+                false,
+            ),
+            (
+                Subject::File(Template::literal(b"/x").into()),
+                Test::Exists(true),
+                Value::Mode(0o100_644),
+                true,
+            ),
             (Subject::Result, Test::Exists(true), Value::Worked, true),
             (Subject::Result, Test::Exists(false), Value::Failed("no".into()), true),
         ];

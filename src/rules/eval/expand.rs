@@ -121,15 +121,10 @@ impl<H: Host> Evaluation<'_, H> {
                 }
                 owned(value)
             }
-            Var::Env(key) => match self.out.properties.get(key) {
-                Some(value) => borrowed(value),
-                None => owned(self.host.global(key).unwrap_or_default()),
-            },
+            Var::Env(key) => self.property_of_event(key).unwrap_or_default(),
             Var::Kernel => owned(facts.devpath.sysname()),
             Var::Number => owned(sysnum(&facts.devpath.sysname()).into()),
-            Var::Driver => {
-                owned(matched.and_then(|spot| self.driver(spot)).unwrap_or_default())
-            }
+            Var::Driver => owned(matched.and_then(|spot| self.driver(spot)).unwrap_or_default()),
             Var::Devpath => borrowed(facts.devpath.as_bytes().as_bstr()),
             Var::Id => owned(matched.map(|spot| self.sysname(spot)).unwrap_or_default()),
             Var::Major => owned(facts.devnum.map_or(0, |n| n.major).to_string().into()),
@@ -137,14 +132,16 @@ impl<H: Host> Evaluation<'_, H> {
             Var::Result(words) => borrowed(pick_words(&self.result, *words).as_bstr()),
             Var::Parent => owned(self.parent_node()),
             Var::Name => owned(self.name()),
-            Var::Links => owned(bstr::join(" ", self.out.links.keys().map(|link| link.as_bytes())).into()),
+            Var::Links => {
+                owned(bstr::join(" ", self.links_so_far().into_iter().map(|link| link.as_bytes())).into())
+            }
             Var::Root => owned(self.host.dev_root()),
             Var::Sys => owned(self.host.sys_root()),
             Var::Index => owned(self.index.ok_or(ExpandError::NoIndex)?.to_string().into()),
         })
     }
 
-    fn below_dev(&self, node: &[u8]) -> BString {
+    pub(super) fn below_dev(&self, node: &[u8]) -> BString {
         bstr::concat([self.host.dev_root().as_slice(), b"/", node]).into()
     }
 
@@ -216,23 +213,22 @@ fn pick_words(text: &[u8], words: Words) -> &[u8] {
 }
 
 /// The `KEY=VALUE` lines of a text. Blank lines, comments, lines without `=`, empty values and such with one quote are
-/// left out; one pair of quotes around a value is removed. Values that no record can hold are left out too.
+/// left out; one pair of quotes around a value is removed, and may hold nothing. Values that no record can hold are left
+/// out too.
 pub(super) fn parse_lines(text: &[u8]) -> Properties {
     let mut out = Properties::new();
-    for line in text.lines() {
+    for line in text.split(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
         let line = line.trim();
         let Some((key, value)) = line.split_once_str(b"=").filter(|_| !line.starts_with(b"#")) else {
             continue;
         };
         let value = match value.trim() {
             [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
-            // A quote without its other half: the line is no assignment.
-            [b'"' | b'\'', ..] => continue,
+            // Nothing, or a quote without its other half: the line is no assignment.
+            [] | [b'"' | b'\'', ..] => continue,
             value => value,
         };
-        if !value.is_empty() {
-            let _left_out = out.set(key.trim(), value);
-        }
+        let _left_out = out.set(key.trim(), value);
     }
     out
 }
@@ -259,8 +255,8 @@ mod tests {
 
     #[test]
     fn import_lines() {
-        let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\n";
+        let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\nJ=\"\"\nK=1\rL=2\0M=3\n";
         let found: Vec<String> = parse_lines(text).iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20"]);
+        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20", "J=", "K=1", "L=2", "M=3"]);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::{EventFacts, Outcome, evaluate};
+use super::{Before, EventFacts, Outcome, evaluate};
 use crate::device::{Device, Reader, Source, Tree};
 use crate::diag::SourceFile;
 use crate::ids::{Action, DevPath, Tag};
@@ -243,6 +243,7 @@ impl Machine {
             ifindex: device.ifindex(),
             node,
             properties,
+            before: Before::default(),
             device: Some(device),
         }
     }

@@ -204,7 +204,7 @@ fn principal(cx: &mut Cx<'_>, token: &Token<'_>, kind: Account) -> Option<Princi
         "the rest of the line counts; create it as a system {word}, or write one that `getent` shows"
     );
     cx.warn(code, message, &token.value_span, &hint);
-    None
+    Some(Principal::Unknown(name.into()))
 }
 
 /// A decimal id; the two that stand for "none" are no ids.

@@ -394,7 +394,9 @@ fn principal(who: &Principal) -> Said {
             text.into()
         }
         // The text of a template: a `$` in a name is doubled.
-        Principal::Named { name, .. } => name.replace(b"$", b"$$").replace(b"%", b"%%").into(),
+        Principal::Named { name, .. } | Principal::Unknown(name) => {
+            name.replace(b"$", b"$$").replace(b"%", b"%%").into()
+        }
         Principal::Template(template) => said(template)?.into(),
     })
 }
