@@ -301,10 +301,8 @@ fn log_level(text: &[u8]) -> Option<Option<u8>> {
         return Some(None);
     }
     let named = LOG_LEVELS.iter().find(|(word, _)| word.as_bytes() == text).map(|(_, level)| *level);
-    let number = || match text {
-        [digit @ b'0'..=b'7'] => Some(digit - b'0'),
-        _ => None,
-    };
+    let number =
+        || integer(text).filter(|level| (0..=7).contains(level)).and_then(|level| level.try_into().ok());
     named.or_else(number).map(Some)
 }
 
