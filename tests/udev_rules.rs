@@ -17,6 +17,8 @@ mod devices;
 #[cfg(test)]
 mod udev_rules {
     pub(crate) mod cases;
+    pub(crate) mod corners;
+    pub(crate) mod earlier;
     pub(crate) mod effects;
     pub(crate) mod limits;
     pub(crate) mod machine;
@@ -138,7 +140,7 @@ fn a_long_line_costs_itself() {
 fn names_are_looked_up_when_the_configuration_says() {
     let text = "OWNER=\"root\", GROUP=\"nobody-%k\"\nOWNER=\"0\", GROUP=\"no-such\"\n";
     let cases = [
-        (ResolveNames::Early, "unknown-group@2:18", "0 root; template; 0"),
+        (ResolveNames::Early, "unknown-group@2:18", "0 root; template; 0; no no-such"),
         (ResolveNames::Late, "", "template; template; 0; template"),
         (ResolveNames::Never, "names-off@1:7 names-off@1:21 names-off@2:18", "0"),
     ];
@@ -151,6 +153,7 @@ fn names_are_looked_up_when_the_configuration_says() {
             StepKind::Do { effect: Effect::Owner(who) | Effect::Group(who), .. } => Some(match who {
                 Principal::Id(id) => id.to_string(),
                 Principal::Named { name, id } => format!("{id} {name}"),
+                Principal::Unknown(name) => format!("no {name}"),
                 Principal::Template(_) => "template".into(),
             }),
             _ => None,

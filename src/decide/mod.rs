@@ -13,6 +13,8 @@ mod system;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use bstr::BString;
 
 pub use self::difference::{Change, Difference, Permissions, difference};
@@ -23,10 +25,10 @@ pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,
 };
 use crate::device::Device;
-use crate::ids::{Action, SeqNum};
+use crate::ids::{Action, SeqNum, Tag};
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
-use crate::rules::eval::{EventFacts, evaluate};
+use crate::rules::eval::{Before, EventFacts, evaluate};
 use crate::rules::host::Host;
 use crate::rules::trace::Observer;
 use crate::store::record::Record;
@@ -53,17 +55,19 @@ pub fn decide<H: Host, O: Observer>(
 ) -> Plan {
     let facts = facts(event, roots);
     let outcome = evaluate(rules, &facts, host, observer);
-    let sticky = event.record.map(|record| record.tags.clone()).unwrap_or_default();
-    Plan::new(&facts, &event.uevent.properties, sticky, outcome)
+    Plan::new(&facts, &event.uevent.properties, outcome)
 }
 
 /// What rules are given of an event. Properties begin with the kernel's alone: of the last event only the tags go on.
-/// For a removal those of the record are there too, since nothing else still knows them.
+/// For a removal all of the record is there too, since nothing else still knows it.
 fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
     let Event { uevent, device, record } = *event;
     let mut properties = uevent.properties.clone();
     if let Some(record) = record.filter(|_| uevent.action == Action::Remove) {
         properties = record.properties.clone();
+        if let Some(usec) = record.init_usec {
+            let _valid = properties.set("USEC_INITIALIZED", usec.to_string());
+        }
         for (key, value) in uevent.properties.iter() {
             let _valid_before = properties.set(key, value);
         }
@@ -82,7 +86,20 @@ fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
         ifindex: uevent.ifindex().or_else(|| device.and_then(Device::ifindex)),
         node,
         properties,
+        before: before(event),
         device: device.cloned(),
+    }
+}
+
+/// What rules still see of earlier events: the tags that the device ever had; of one that is removed, all.
+fn before(event: &Event<'_>) -> Before {
+    let Some(record) = event.record else { return Before::default() };
+    let removed = event.uevent.action == Action::Remove;
+    let then = |there: &BTreeSet<Tag>| if removed { there.clone() } else { BTreeSet::new() };
+    Before {
+        tags: record.tags.clone(),
+        current_tags: then(&record.current_tags),
+        links: record.links.iter().filter(|_| removed).cloned().collect(),
     }
 }
 

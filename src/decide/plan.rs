@@ -163,14 +163,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Makes the plan from what the rules made of an event. `kernel` holds the event's own properties, `sticky` the
-    /// tags of the last record.
-    pub fn new(facts: &EventFacts, kernel: &Properties, sticky: BTreeSet<Tag>, outcome: Outcome) -> Self {
+    /// Makes the plan from what the rules made of an event. `kernel` holds the event's own properties.
+    pub fn new(facts: &EventFacts, kernel: &Properties, outcome: Outcome) -> Self {
         let removed = facts.action == Action::Remove;
         let priority = outcome.priority.as_ref().map_or(0, |given| given.value);
         let links = if removed { Default::default() } else { outcome.links.clone() };
-        let past_tags =
-            sticky.into_iter().chain(outcome.dropped_tags.clone()).filter(|t| !outcome.tags.contains_key(t));
+        let past_tags: BTreeSet<Tag> = outcome.past_tags(facts).cloned().collect();
         Self {
             event: PlanEvent {
                 action: facts.action,
@@ -184,7 +182,7 @@ impl Plan {
             links: links.into_iter().map(|(name, from)| PlannedLink { name, priority, from }).collect(),
             priority,
             properties: properties(kernel, &outcome),
-            past_tags: past_tags.collect(),
+            past_tags,
             tags: outcome
                 .tags
                 .into_iter()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::prepared::{Prepared, SysctlPath, Words};
+use super::prepared::{Owner, Prepared, SysctlPath, Words};
 use super::template::Template;
 use crate::diag::{Place, SourceFile};
 use crate::ids::Tag;
@@ -102,7 +102,7 @@ pub enum Subject {
     /// Any of the links given so far.
     Link,
     /// A sysfs attribute, `[subsystem/kernel]name` included; absent fails every test but `Exists(false)`.
-    Attribute(Template),
+    Attribute(Prepared<Owner>),
     /// A property, absent is empty.
     Property(BString),
     /// A value below `/proc/sys`.
@@ -110,7 +110,7 @@ pub enum Subject {
     /// A constant of the system.
     Const(ConstKey),
     /// A file: tested with [`Test::Exists`] or [`Test::Mode`].
-    File(Template),
+    File(Prepared<Owner>),
     /// A program's success; its output becomes `$result`.
     Program(Command),
     /// The output of the last program.
@@ -216,6 +216,8 @@ pub enum Principal {
         /// What it stands for.
         id: u32,
     },
+    /// A name that this system has not: it takes back what earlier rules said (udev).
+    Unknown(BString),
     /// Resolved at the event: it holds substitutions.
     Template(Template),
 }
@@ -270,7 +272,7 @@ pub enum Effect {
     /// A value written to a sysfs attribute of the device (or `[subsystem/kernel]name`).
     WriteAttribute {
         /// The attribute.
-        name: Template,
+        name: Prepared<Owner>,
         /// What is written, without a newline.
         value: Template,
     },

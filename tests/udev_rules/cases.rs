@@ -213,6 +213,20 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
     ("SECLABEL=\"a\"", "bad-attribute@1:1", ""),
     ("TEST{999}==\"a\", SYMLINK+=\"a\"", "bad-mask@1:6", ""),
     ("TEST{17777}==\"a\", SYMLINK+=\"a\"", "bad-mask@1:6", ""),
+    // what may be none is not empty either
+    (
+        r#"TAG=="?*", SYMLINK!="?*", TAGS=="?*", ENV{A}="1""#,
+        "",
+        r#"SYMLINK=="", TAG!="", TAGS!="", ENV{A}="1""#,
+    ),
+    // in the name of another device nothing is substituted
+    (r#"ATTR{[net/$kernel]mtu}=="1", ENV{A}="1""#, "", r#"ATTR{[net/$kernel]mtu}=="1", ENV{A}="1""#),
+    (r#"MODE=" 0640", TEST{ 0111}=="a""#, "", r#"TEST{0111}=="a", MODE="0640""#),
+    (
+        r#"SUBSYSTEM==i"bus", SUBSYSTEMS=="class", ENV{A}="1""#,
+        "any-subsystem@1:12",
+        r#"SUBSYSTEM==i"subsystem|class|bus", SUBSYSTEMS=="class", ENV{A}="1""#,
+    ),
     // i"…" where nothing is compared
     ("ENV{A}=i\"b\"", "bad-prefix@1:8", ""),
     ("PROGRAM==i\"b\"", "bad-prefix@1:10", ""),
@@ -237,9 +251,9 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         "OPTIONS+=\"dump\", OPTIONS+=\"dump-json\", ENV{A}=\"1\"",
     ),
     ("OPTIONS+=\"fast\"", "unknown-option@1:10", ""),
-    ("OWNER=\"nobody-here\", SYMLINK+=\"a\"", "unknown-user@1:7", "SYMLINK+=\"a\""),
-    ("GROUP=\"nobody-here\", MODE=\"0660\"", "unknown-group@1:7", "MODE=\"0660\""),
-    ("OWNER=\"65535\", MODE=\"0660\"", "unknown-user@1:7", "MODE=\"0660\""),
+    ("OWNER=\"nobody-here\", SYMLINK+=\"a\"", "unknown-user@1:7", "OWNER=\"nobody-here\", SYMLINK+=\"a\""),
+    ("GROUP=\"nobody-here\", MODE=\"0660\"", "unknown-group@1:7", "GROUP=\"nobody-here\", MODE=\"0660\""),
+    ("OWNER=\"65535\", MODE=\"0660\"", "unknown-user@1:7", "OWNER=\"65535\", MODE=\"0660\""),
     ("MODE=\"rw\", SYMLINK+=\"a\"", "bad-mode@1:6", "MODE=\"rw\", SYMLINK+=\"a\""),
     ("MODE=\"10000\"", "bad-mode@1:6", "MODE=\"10000\""),
     ("TAG+=\"a b\", TAG=\"\"", "bad-tag@1:6 empty-value@1:17", "TAG+=\"a b\", TAG=\"\""),

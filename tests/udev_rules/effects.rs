@@ -361,6 +361,26 @@ pub(crate) const NODES: &[(&str, &str)] = &[
     ("ENV{O}=\"7\"\nOWNER=\"$env{O}\"", "7 - -"),
     ("OWNER=\"no-such-user\", GROUP=\"no-such-group\", MODE=\"0620\"", "- - 620"),
     ("KERNEL==\"loop*\", MODE+=\"0620\"", "- - 620"),
+    // nobody takes back who was before, and is final
+    ("OWNER=\"7\"\nOWNER=\"no-such-user\"", "- - -"),
+    ("GROUP=\"8\"\nGROUP=\"no-such-group\"", "- - -"),
+    ("OWNER:=\"no-such-user\"\nOWNER=\"7\"", "- - -"),
+    ("GROUP:=\"no-such-group\"\nGROUP=\"8\"", "- - -"),
+    ("GROUP=\"8\"\nGROUP:=\"no-such-group\"\nMODE=\"0640\"", "- - 640"),
+    ("MODE:=\"zzz\"\nMODE=\"0600\"", "- - -"),
+    ("OWNER:=\"$env{NO}\"\nOWNER=\"7\"", "- - -"),
+    ("OWNER=\"7\", OWNER=\"$env{NO}\"", "7 - -"),
+    ("OWNER=\"$env{NO}\", OWNER=\"7\"", "7 - -"),
+    ("OWNER:=\"7\", OWNER=\"8\"", "7 - -"),
+    ("OWNER=\"7\", OWNER:=\"8\"", "8 - -"),
+    ("MODE:=\"0600\", MODE=\"0640\"", "- - 600"),
+    ("MODE=\"0600\", MODE:=\"0640\"", "- - 640"),
+    ("MODE=\" 0640\"", "- - 640"),
+    ("MODE=\"640 \"", "- - -"),
+    ("MODE=\"1640\"", "- - 1640"),
+    ("MODE=\"0\"", "- - 0"),
+    ("GROUP=\"disk\"", "- 6 660"),
+    ("OWNER=\" 7\"", "- - -"),
 ];
 
 /// The same for what systemd 252 does otherwise or its `udevadm test` does not do.

@@ -26,7 +26,7 @@ use super::show::known;
 
 /// What imports read.
 pub(crate) const FACTS: &str =
-    "# FACT_C=1\nFACT = \"x y\" \n\nFACT_B='\\x20'\nFACT_D=\"open\nFACT_E\nFACT_F=a=b\n";
+    "# FACT_C=1\nFACT = \"x y\" \n\nFACT_B='\\x20'\nFACT_D=\"open\nFACT_E\nFACT_F=a=b\nFACT_G=\"\"\n";
 
 const RECORDING: &str = "\
 P: /devices/virtual/block/loop777
@@ -155,6 +155,11 @@ impl Machine {
 
     /// The same with all that was seen on the way.
     pub(crate) fn explain(&self, device: Device, action: Action, text: &str) -> (Plan, Trace) {
+        self.after(&record(&[("KEPT", "yes")], &[]), device, action, text)
+    }
+
+    /// The same where earlier events left a record.
+    pub(crate) fn after(&self, old: &Record, device: Device, action: Action, text: &str) -> (Plan, Trace) {
         let source = SourceFile::new(std::path::Path::new("x.rules"), text.as_bytes());
         let parsed = udev::parse(&source, text.as_bytes(), &known());
         let rules = Compiled::new(&[RuleFile { source, rules: parsed.rules }.into()]);
@@ -162,8 +167,7 @@ impl Machine {
         let found = self.tree.get(&path).unwrap();
         let properties = (*Reader::new(&self.tree).uevent(&found)).clone();
         let uevent = Uevent::from_facts(action, path, found.subsystem().unwrap(), SeqNum(0), properties);
-        let old = record(&[("KEPT", "yes")], &[]);
-        let event = Event { uevent: &uevent, device: Some(&found), record: Some(&old) };
+        let event = Event { uevent: &uevent, device: Some(&found), record: Some(old) };
         let known = known();
         let shared = nameplate::builtin::Shared::new(&self.roots);
         let globals = nameplate::decide::Globals::default();

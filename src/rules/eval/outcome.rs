@@ -31,8 +31,21 @@ pub struct EventFacts {
     pub node: Option<BString>,
     /// The properties that rules start with.
     pub properties: Properties,
+    /// What earlier events left of the device.
+    pub before: Before,
     /// The device in the tree; `None` when it has gone and nobody kept it: then it has no attributes and no parents.
     pub device: Option<Device>,
+}
+
+/// What earlier events left of a device, as far as rules see it.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// Every tag that it ever had.
+    pub tags: BTreeSet<Tag>,
+    /// The tags that it has: only a device that is removed still has some before a rule gives them.
+    pub current_tags: BTreeSet<Tag>,
+    /// The links that it has; the same holds for them.
+    pub links: BTreeSet<LinkName>,
 }
 
 /// A value and the place of the rule that gave it.
@@ -134,6 +147,8 @@ pub struct Outcome {
     pub tags: BTreeMap<Tag, Place>,
     /// Tags that rules gave and took away again: they stay in the set of all tags that the device ever had.
     pub dropped_tags: BTreeSet<Tag>,
+    /// Tags were set anew: those of earlier events and earlier rules are forgotten.
+    pub forgets_tags: bool,
     /// What to run, in order.
     pub run: Vec<Given<Job>>,
     /// What was written while the rules ran, in order.
@@ -150,4 +165,12 @@ pub struct Outcome {
     pub dump: Vec<Dump>,
     /// What was wrong with values, in order.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Outcome {
+    /// The tags that the device had, in earlier events or by a rule of this one, and that no rule gives it now.
+    pub fn past_tags<'o>(&'o self, facts: &'o EventFacts) -> impl Iterator<Item = &'o Tag> {
+        let earlier = facts.before.tags.iter().filter(|_| !self.forgets_tags);
+        earlier.chain(&self.dropped_tags).filter(|tag| !self.tags.contains_key(*tag))
+    }
 }

@@ -17,8 +17,24 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "a NUL or a newline in a property, and a property name with white space or `=`",
         "is refused: it would forge lines of the record",
     ),
-    ("IMPORT{parent}==\"?*\"", "holds when there is a parent; systemd takes the contrary"),
+    (
+        "TEST, PROGRAM and IMPORT with \"?*\"",
+        "mean what they say, IMPORT{parent}==\"?*\" all properties of a parent; systemd takes the contrary",
+    ),
     ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
+    ("RUN", "runs a command once, however often it is given; systemd runs it as often"),
+    (
+        "NAME",
+        "with a value that no interface can be called counts for nothing; systemd tries to give it, and fails",
+    ),
+    (
+        "a property that begins with a dot",
+        "is kept from programs, as the manual says; systemd gives it to PROGRAM",
+    ),
+    (
+        "an attribute that is read and written in one event",
+        "has the new value for the lines behind, as from systemd 258 on; before, the old one",
+    ),
     ("log_level", "counts when all rules of the event are through; `dump` shows what all of them came to"),
     ("RESULT, IMPORT{program}", "output is kept up to 64 KiB, not 16"),
 ];
