@@ -241,7 +241,14 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn recorded(&self, key: &[u8]) -> Option<BString> {
-        self.record?.properties.get(key).map(BString::from)
+        let kept = self.record.and_then(|record| record.shown(key, &self.dev_root()));
+        // of the kernel's properties what the file of the device says: those of an event are not kept
+        let of_kernel = || {
+            let of_event = matches!(key, b"ACTION" | b"SEQNUM") || key.starts_with(b"SYNTH_");
+            let all = self.reader.uevent(self.device.as_ref().filter(|_| !of_event)?);
+            all.get(key).map(BString::from)
+        };
+        kept.or_else(of_kernel)
     }
 
     fn global(&self, key: &[u8]) -> Option<BString> {

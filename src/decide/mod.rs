@@ -23,10 +23,11 @@ pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,
 };
 use crate::device::Device;
-use crate::ids::{Action, SeqNum};
+use crate::ids::{Action, LinkName, SeqNum};
+use crate::machine;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
-use crate::rules::eval::{EventFacts, evaluate};
+use crate::rules::eval::{Before, EventFacts, evaluate};
 use crate::rules::host::Host;
 use crate::rules::trace::Observer;
 use crate::store::record::Record;
@@ -83,7 +84,16 @@ fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
         node,
         properties,
         device: device.cloned(),
+        before: Before {
+            links: record.filter(|_| uevent.action == Action::Remove).map(links_of).unwrap_or_default(),
+            tags: record.map(|record| record.tags.clone()).unwrap_or_default(),
+            init_usec: record.and_then(|record| record.init_usec).or_else(machine::uptime_usec),
+        },
     }
+}
+
+fn links_of(record: &Record) -> Vec<LinkName> {
+    record.links.iter().cloned().collect()
 }
 
 /// A node's name below the device directory: the kernel sends it so, libudev with the directory in front.

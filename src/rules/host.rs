@@ -70,7 +70,7 @@ pub trait Host {
         None
     }
 
-    /// A property of the last record of the event's device.
+    /// A property of the event's device as the last event left it: of its record, or the kernel's.
     fn recorded(&self, key: &[u8]) -> Option<BString>;
 
     /// A value below `/proc/sys`, as read; `name` has `/` between its parts.

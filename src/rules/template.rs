@@ -6,6 +6,8 @@ use std::fmt;
 
 use bstr::{BStr, BString, ByteSlice};
 
+use crate::text::c_integer;
+
 /// Text with substitutions.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Template {
@@ -336,7 +338,7 @@ fn var(letter: u8, argument: Option<&[u8]>) -> Option<Var> {
 fn words(argument: Option<&[u8]>) -> Option<Words> {
     let Some(argument) = argument else { return Some(Words::All) };
     let (digits, onward) = argument.strip_suffix(b"+").map_or((argument, false), |digits| (digits, true));
-    let number = digits.to_str().ok()?.parse().ok()?;
+    let number = u32::try_from(c_integer(digits)?).ok()?;
     Some(match (number, onward) {
         (0, _) => Words::All,
         (_, true) => Words::From(number),
@@ -371,6 +373,10 @@ mod tests {
             ("100%%$$", vec![text("100%$")]),
             ("%c{0}", vec![Part::Var(Var::Result(Words::All))]),
             ("%c{2+}", vec![Part::Var(Var::Result(Words::From(2)))]),
+            (
+                "%c{0x2}%c{ +010+}",
+                vec![Part::Var(Var::Result(Words::One(2))), Part::Var(Var::Result(Words::From(8)))],
+            ),
             ("$result", vec![Part::Var(Var::Result(Words::All))]),
             ("cam/$index", vec![text("cam/"), Part::Var(Var::Index)]),
             ("$devnode|$devpath", vec![Part::Var(Var::Devnode), text("|"), Part::Var(Var::Devpath)]),
@@ -394,7 +400,7 @@ mod tests {
         let (template, errors) = Template::parse(b"a%z b");
         assert_eq!(template.constant().unwrap(), "a%z b");
         assert_eq!(errors, [TemplateError::Unknown { at: 1, word: "%z".into() }]);
-        for cut in ["a$attr", "a$attr{", "a$env{}", "a%s"] {
+        for cut in ["a$attr", "a$attr{", "a$env{}", "a%s", "a%c{}", "a%c{x}", "a%c{-1}", "a%k{}"] {
             let (template, errors) = Template::parse(cut.as_bytes());
             assert_eq!(template.constant().unwrap(), "a", "{cut}");
             assert!(matches!(errors[..], [TemplateError::Braces { at: 1, .. }]), "{cut}");

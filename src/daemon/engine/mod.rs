@@ -399,7 +399,10 @@ impl Engine {
         };
         if runs {
             std::thread::sleep(self.site.exec_delay);
-            let environment = plan.shown_properties(&record, &self.site.roots);
+            let mut environment = plan.shown_properties(&record, &self.site.roots);
+            if !removed {
+                let _valid = environment.set(PROCESSING, "1");
+            }
             event::run(&plan, &environment, &self.programs, &mut host, deadline);
         }
         if removed {

@@ -20,7 +20,10 @@ use crate::rules::trace::{Spot, Value};
 use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
 
 /// Properties that belong to the kernel or the record: an import never sets them.
-const NOT_IMPORTED: [&[u8]; 12] = [
+const NOT_IMPORTED: [&[u8]; 15] = [
+    b"CURRENT_TAGS",
+    b"USEC_INITIALIZED",
+    b"UDEV_DATABASE_VERSION",
     b"ACTION",
     b"DEVLINKS",
     b"DEVNAME",
@@ -82,7 +85,7 @@ impl<H: Host> Evaluation<'_, H> {
     fn program_result(&mut self, argv: &[BString]) -> Result<(), String> {
         self.result.clear();
         let stdout = self.run_now(argv)?;
-        let text = stdout.trim_end_with(|c| c == '\n' || c == '\r');
+        let text = until_nul(&stdout).trim_end_with(|c| c == '\n');
         self.result = replace_unsafe(text, SafeExtra::Value);
         Ok(())
     }
@@ -91,7 +94,7 @@ impl<H: Host> Evaluation<'_, H> {
         if argv.first().is_none_or(|program| program.is_empty()) {
             return Err("the command line is empty".into());
         }
-        let environment = lasting(&self.out.properties);
+        let environment = self.environment();
         let output = self.host.program(argv, &environment);
         if output.success {
             Ok(output.stdout)
@@ -104,7 +107,8 @@ impl<H: Host> Evaluation<'_, H> {
         let found = match import {
             Import::Program(command) => {
                 let argv = self.argv(command)?;
-                parse_lines(&self.run_now(&argv)?)
+                let stdout = self.run_now(&argv)?;
+                self.without_empty(parse_lines(until_nul(&stdout)))
             }
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;
@@ -114,7 +118,7 @@ impl<H: Host> Evaluation<'_, H> {
             Import::File(path) => {
                 let path = self.expand(path)?;
                 match self.host.read_file(&path) {
-                    Ok(found) => parse_lines(&found.ok_or("the file is not there")?),
+                    Ok(found) => self.without_empty(parse_lines(&found.ok_or("the file is not there")?)),
                     Err(error) => {
                         let message = format!("can't import from `{path}`: {error}");
                         self.out.diagnostics.push(Diagnostic::warning(
@@ -135,7 +139,7 @@ impl<H: Host> Evaluation<'_, H> {
                 let key = self.expand(key)?;
                 let value =
                     self.host.command_line(&key).ok_or("the kernel's command line has no such key")?;
-                [(key, value)].into_iter().collect()
+                self.without_empty([(key, value)].into_iter().collect())
             }
             Import::Parent(pattern) => self.of_parent(pattern)?,
             Import::ParentNamed(pattern) => {
@@ -148,13 +152,13 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     /// The properties of the device above whose names match.
-    fn of_parent(&self, names: &Pattern) -> Result<Properties, String> {
+    fn of_parent(&mut self, names: &Pattern) -> Result<Properties, String> {
         let parent = self.facts.device.as_ref().and_then(Device::parent);
         let all = self.host.properties(&parent.ok_or("the device has no parent")?);
-        Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
+        Ok(self.without_empty(all.iter().filter(|(key, _)| names.matches(key)).collect()))
     }
 
-    /// What a builtin gives without a value is taken away; the rest is left.
+    /// What comes without a value is taken away; the rest is left.
     fn without_empty(&mut self, found: Properties) -> Properties {
         for (key, _) in
             found.iter().filter(|(key, value)| value.is_empty() && !NOT_IMPORTED.contains(&key.as_bytes()))
@@ -229,10 +233,7 @@ impl<H: Host> Evaluation<'_, H> {
 
     fn property(&self, on: &Spot, key: &[u8]) -> Value<'_> {
         match on {
-            Spot::Event => match self.out.properties.get(key) {
-                Some(value) => Value::One(Cow::Borrowed(value)),
-                None => maybe(self.host.global(key)),
-            },
+            Spot::Event => self.seen(key).map_or(Value::Absent, Value::One),
             Spot::Above(device) => {
                 let kernel = self.host.uevent(device);
                 let value = kernel.get(key).map(BString::from);
@@ -298,6 +299,11 @@ fn maybe_borrowed(text: Option<&BString>) -> Value<'_> {
 /// The properties that outlive the event: what programs, listeners and the record get.
 pub(super) fn lasting(properties: &Properties) -> Properties {
     properties.iter().filter(|(key, _)| !key.starts_with(b".")).collect()
+}
+
+/// What a program printed, as C's strings hold it.
+fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// Splits `[subsystem/kernel]name`.

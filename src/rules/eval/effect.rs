@@ -497,7 +497,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         let Some(job) = job else { return };
         if op == ListOp::Remove {
             self.out.run.retain(|given| given.value != job);
-        } else if !self.out.run.iter().any(|given| given.value == job) {
+        } else {
             self.out.run.push(Given { value: job, from: place.clone() });
         }
     }

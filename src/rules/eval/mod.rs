@@ -6,6 +6,7 @@
 mod condition;
 mod effect;
 mod expand;
+mod made;
 mod outcome;
 #[cfg(test)]
 mod reads;
@@ -19,7 +20,7 @@ use bstr::BString;
 
 pub(super) use self::condition::holds;
 pub use self::effect::CODES;
-pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
+pub use self::outcome::{Account, Before, EventFacts, Given, Job, Outcome, Target, Write};
 use super::compile::Compiled;
 use super::host::Host;
 use super::ir::{Condition, Rule, Step, StepKind, StringEscape, Subject};

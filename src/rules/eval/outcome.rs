@@ -33,6 +33,19 @@ pub struct EventFacts {
     pub properties: Properties,
     /// The device in the tree; `None` when it has gone and nobody kept it: then it has no attributes and no parents.
     pub device: Option<Device>,
+    /// What earlier events left.
+    pub before: Before,
+}
+
+/// What is known of a device from earlier events.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// The links of one that is removed; nothing else has links before the rules give it some.
+    pub links: Vec<LinkName>,
+    /// All tags that it ever had.
+    pub tags: BTreeSet<Tag>,
+    /// When it was seen first, in microseconds since the system's start.
+    pub init_usec: Option<u64>,
 }
 
 /// A value and the place of the rule that gave it.

@@ -244,6 +244,7 @@ impl Machine {
             node,
             properties,
             device: Some(device),
+            before: Default::default(),
         }
     }
 }

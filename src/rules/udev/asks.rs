@@ -7,7 +7,7 @@ use super::keys::{self, Key};
 use super::lex::{Operator, Token};
 use super::line::{Cx, Lost, Parts};
 use crate::rules::ir::{Builtin, Command, Condition, ConstKey, Import, Subject, Test};
-use crate::rules::template::Limit;
+use crate::rules::template::{Limit, Template};
 use crate::text::{Case, Pattern, check_glob};
 
 /// True for a condition that changes something: its line is worth running.
@@ -142,8 +142,9 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
         b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line).into())),
         b"builtin" => Import::Builtin(Box::new(builtin(cx, token)?)),
         b"file" => Import::File(cx.template(token, Limit::Path)),
-        b"db" => Import::Db(cx.template(token, Limit::Path)),
-        b"cmdline" => Import::CommandLine(cx.template(token, Limit::Path)),
+        // a key as it stands: udev substitutes nothing here
+        b"db" => Import::Db(Template::literal(&token.value)),
+        b"cmdline" => Import::CommandLine(Template::literal(&token.value)),
         _ => {
             let template = cx.template(token, Limit::Path);
             match template.constant() {
