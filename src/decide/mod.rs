@@ -23,7 +23,7 @@ pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,
 };
 use crate::device::Device;
-use crate::ids::{Action, LinkName, SeqNum};
+use crate::ids::{Action, SeqNum};
 use crate::machine;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
@@ -59,11 +59,12 @@ pub fn decide<H: Host, O: Observer>(
 }
 
 /// What rules are given of an event. Properties begin with the kernel's alone: of the last event only the tags go on.
-/// For a removal those of the record are there too, since nothing else still knows them.
+/// For a removal the record's properties, links and tags are there too, since nothing else still knows them.
 fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
     let Event { uevent, device, record } = *event;
     let mut properties = uevent.properties.clone();
-    if let Some(record) = record.filter(|_| uevent.action == Action::Remove) {
+    let going = record.filter(|_| uevent.action == Action::Remove);
+    if let Some(record) = going {
         properties = record.properties.clone();
         for (key, value) in uevent.properties.iter() {
             let _valid_before = properties.set(key, value);
@@ -85,15 +86,12 @@ fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
         properties,
         device: device.cloned(),
         before: Before {
-            links: record.filter(|_| uevent.action == Action::Remove).map(links_of).unwrap_or_default(),
+            links: going.map(|record| record.links.clone()).unwrap_or_default(),
+            current_tags: going.map(|record| record.current_tags.clone()).unwrap_or_default(),
             tags: record.map(|record| record.tags.clone()).unwrap_or_default(),
             init_usec: record.and_then(|record| record.init_usec).or_else(machine::uptime_usec),
         },
     }
-}
-
-fn links_of(record: &Record) -> Vec<LinkName> {
-    record.links.iter().cloned().collect()
 }
 
 /// A node's name below the device directory: the kernel sends it so, libudev with the directory in front.

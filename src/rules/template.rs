@@ -301,7 +301,8 @@ fn substitution(text: &[u8], at: usize, table: &Table) -> Result<Option<(Piece, 
     let (argument, next) = match text.get(behind) {
         Some(b'{') => {
             let inner = text.get(behind + 1..).unwrap_or_default();
-            let end = inner.find_byte(b'}').filter(|end| *end > 0).ok_or_else(braces)?;
+            let is_name = |end: &usize| (1..=Limit::Path.most()).contains(end);
+            let end = inner.find_byte(b'}').filter(is_name).ok_or_else(braces)?;
             (inner.get(..end), behind + 1 + end + 1)
         }
         _ => (None, behind),

@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::diag::{Diagnostic, Place};
 use crate::ids::sysname;
 use crate::properties::Properties;
-use crate::rules::host::Host;
+use crate::rules::host::{Host, OUTPUT_MAX};
 use crate::rules::ir::{Condition, Import, Subject, Test};
 use crate::rules::prepared::sysctl_path;
 use crate::rules::template::Template;
@@ -68,10 +68,14 @@ impl<H: Host> Evaluation<'_, H> {
     /// Runs what a condition's subject runs, if it is a program or an import.
     pub(super) fn act(&mut self, place: &Place, subject: &Subject) -> Option<Value<'static>> {
         let done = match subject {
-            Subject::Program(command) => match self.argv(command) {
-                Ok(argv) => self.program_result(&argv).map_err(Miss::Failed),
-                Err(error) => Err(error.into()),
-            },
+            Subject::Program(command) => {
+                // before its own command line is made: `$result` has no text there
+                self.result.clear();
+                match self.argv(command) {
+                    Ok(argv) => self.program_result(&argv).map_err(Miss::Failed),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Subject::Import(import) => self.import(place, import),
             _ => return None,
         };
@@ -83,7 +87,6 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     fn program_result(&mut self, argv: &[BString]) -> Result<(), String> {
-        self.result.clear();
         let stdout = self.run_now(argv)?;
         let text = until_nul(&stdout).trim_end_with(|c| c == '\n');
         self.result = replace_unsafe(text, SafeExtra::Value);
@@ -108,7 +111,7 @@ impl<H: Host> Evaluation<'_, H> {
             Import::Program(command) => {
                 let argv = self.argv(command)?;
                 let stdout = self.run_now(&argv)?;
-                self.without_empty(parse_lines(until_nul(&stdout)))
+                self.without_empty(parse_lines(whole_lines(until_nul(&stdout))))
             }
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;
@@ -191,16 +194,16 @@ impl<H: Host> Evaluation<'_, H> {
             },
             Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
             Subject::Tag => match on {
-                Spot::Event => Value::Many(
-                    self.out.tags.keys().map(|tag| Cow::Borrowed(BStr::new(tag.as_str()))).collect(),
-                ),
+                Spot::Event => {
+                    Value::Many(self.tags().map(|tag| Cow::Borrowed(BStr::new(tag.as_str()))).collect())
+                }
                 Spot::Above(device) => Value::Many(
                     self.host.tags(device).iter().map(|tag| Cow::Owned(tag.as_str().into())).collect(),
                 ),
             },
             Subject::Name => maybe_borrowed(self.out.name.as_ref().map(|name| &name.value)),
             Subject::Link => Value::Many(
-                self.out.links.keys().map(|link| Cow::Borrowed(link.as_bytes().as_bstr())).collect(),
+                self.links_so_far().map(|link| Cow::Borrowed(link.as_bytes().as_bstr())).collect(),
             ),
             Subject::Attribute(name) => self.with(name, |name| maybe(self.attribute_of(on, name))),
             Subject::Property(key) => self.property(on, key),
@@ -223,8 +226,8 @@ impl<H: Host> Evaluation<'_, H> {
     /// The value by the name that a template gives.
     fn with<'v>(&self, name: &Template, value: impl FnOnce(&[u8]) -> Value<'v>) -> Value<'v> {
         match name.constant() {
-            Some(name) => value(name),
-            None => match self.expand(name) {
+            Some(text) if text.len() <= name.limit().most() => value(text),
+            _ => match self.expand(name) {
                 Ok(name) => value(&name),
                 Err(error) => Value::Unasked(Cow::Owned(error.to_string())),
             },
@@ -304,6 +307,14 @@ pub(super) fn lasting(properties: &Properties) -> Properties {
 /// What a program printed, as C's strings hold it.
 fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The text without its last line, if there may have been more of it than is kept.
+fn whole_lines(text: &[u8]) -> &[u8] {
+    if text.len() < OUTPUT_MAX {
+        return text;
+    }
+    text.get(..text.rfind_byte(b'\n').unwrap_or(0)).unwrap_or_default()
 }
 
 /// Splits `[subsystem/kernel]name`.

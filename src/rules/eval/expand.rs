@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bstr::{BStr, BString, ByteSlice, ByteVec};
 
 use super::Evaluation;
-use crate::ids::sysnum;
+use crate::ids::{LinkName, sysnum};
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::Command;
@@ -110,7 +110,7 @@ impl<H: Host> Evaluation<'_, H> {
             Var::Result(words) => borrowed(pick_words(&self.result, *words).as_bstr()),
             Var::Parent => owned(self.parent_node()),
             Var::Name => owned(self.name()),
-            Var::Links => owned(bstr::join(" ", self.out.links.keys().map(|link| link.as_bytes())).into()),
+            Var::Links => owned(bstr::join(" ", self.links_so_far().map(LinkName::as_bytes)).into()),
             Var::Root => owned(self.host.dev_root()),
             Var::Sys => owned(self.host.sys_root()),
             Var::Index => owned(self.index.ok_or(ExpandError::NoIndex)?.to_string().into()),

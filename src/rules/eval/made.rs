@@ -8,7 +8,7 @@ use bstr::{BStr, BString};
 
 use super::Evaluation;
 use super::condition::lasting;
-use crate::ids::Tag;
+use crate::ids::{LinkName, Tag};
 use crate::properties::Properties;
 use crate::rules::host::Host;
 
@@ -36,16 +36,28 @@ impl<H: Host> Evaluation<'_, H> {
         all
     }
 
+    /// The links that the device has at this point, in order.
+    pub(super) fn links_so_far(&self) -> impl Iterator<Item = &LinkName> {
+        let old: BTreeSet<&LinkName> = self.old_links.iter().chain(self.out.links.keys()).collect();
+        old.into_iter()
+    }
+
+    /// The tags that it has.
+    pub(super) fn tags(&self) -> impl Iterator<Item = &Tag> {
+        let all: BTreeSet<&Tag> = self.old_tags.iter().chain(self.out.tags.keys()).collect();
+        all.into_iter()
+    }
+
     fn made(&self, key: &[u8]) -> Option<BString> {
         let before = &self.facts.before;
         match key {
             b"DEVLINKS" => {
-                let links = before.links.iter().chain(self.out.links.keys());
-                let links: Vec<BString> = links.map(|link| self.below_dev(link.as_bytes())).collect();
+                let links: Vec<BString> =
+                    self.links_so_far().map(|link| self.below_dev(link.as_bytes())).collect();
                 (!links.is_empty()).then(|| bstr::join(" ", links).into())
             }
-            b"TAGS" => tag_list(self.out.tags.keys().chain(&before.tags).chain(&self.out.dropped_tags)),
-            b"CURRENT_TAGS" => tag_list(self.out.tags.keys()),
+            b"TAGS" => tag_list(self.tags().chain(&before.tags).chain(&self.out.dropped_tags)),
+            b"CURRENT_TAGS" => tag_list(self.tags()),
             b"USEC_INITIALIZED" => before.init_usec.map(|usec| usec.to_string().into()),
             _ => None,
         }

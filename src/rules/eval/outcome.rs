@@ -41,7 +41,9 @@ pub struct EventFacts {
 #[derive(Debug, Clone, Default)]
 pub struct Before {
     /// The links of one that is removed; nothing else has links before the rules give it some.
-    pub links: Vec<LinkName>,
+    pub links: BTreeSet<LinkName>,
+    /// The tags that it has, of one that is removed.
+    pub current_tags: BTreeSet<Tag>,
     /// All tags that it ever had.
     pub tags: BTreeSet<Tag>,
     /// When it was seen first, in microseconds since the system's start.

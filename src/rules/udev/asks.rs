@@ -148,8 +148,10 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
         _ => {
             let template = cx.template(token, Limit::Path);
             match template.constant() {
-                Some(text) => Import::Parent(Pattern::single(text, Case::Sensitive)),
-                None => Import::ParentNamed(template),
+                Some(text) if text.len() <= Limit::Path.most() => {
+                    Import::Parent(Pattern::single(text, Case::Sensitive))
+                }
+                _ => Import::ParentNamed(template),
             }
         }
     })
