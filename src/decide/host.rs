@@ -255,9 +255,18 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn recorded(&self, key: &[u8]) -> Option<BString> {
-        let of_record = self.record.and_then(|record| record.properties.get(key).map(BString::from));
-        // The kernel's own properties count as recorded, too.
-        of_record.or_else(|| self.reader.uevent(self.device.as_ref()?).get(key).map(BString::from))
+        // what is removed has its last record in its properties already
+        if self.action == Action::Remove {
+            return None;
+        }
+        let kept = self.record.and_then(|record| record.shown(key, &self.dev_root()));
+        // of the kernel's properties what the file of the device says: those of an event are not kept
+        let of_kernel = || {
+            let of_event = matches!(key, b"ACTION" | b"SEQNUM") || key.starts_with(b"SYNTH_");
+            let all = self.reader.uevent(self.device.as_ref().filter(|_| !of_event)?);
+            all.get(key).map(BString::from)
+        };
+        kept.or_else(of_kernel)
     }
 
     fn global(&self, key: &[u8]) -> Option<BString> {

@@ -227,20 +227,10 @@ impl Plan {
         let mut put = |key: &str, value: &[u8]| {
             let _checked_when_it_was_made = all.set(key, value);
         };
-        let dev = roots.dev.as_os_str().as_encoded_bytes();
-        let links = record.links.iter().map(|link| bstr::concat([dev, b"/".as_slice(), link.as_bytes()]));
-        let links: Vec<_> = links.collect();
-        if !links.is_empty() {
-            put("DEVLINKS", &bstr::join(" ", links));
-        }
-        for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
-            if !tags.is_empty() {
-                let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-                put(key, format!(":{}:", names.join(":")).as_bytes());
+        for key in ["DEVLINKS", "TAGS", "CURRENT_TAGS", "USEC_INITIALIZED"] {
+            if let Some(value) = record.shown(key.as_bytes(), roots.dev.as_os_str().as_encoded_bytes()) {
+                put(key, &value);
             }
-        }
-        if let Some(usec) = record.init_usec {
-            put("USEC_INITIALIZED", usec.to_string().as_bytes());
         }
         put("UDEV_DATABASE_VERSION", b"1");
         all

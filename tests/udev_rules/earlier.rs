@@ -33,7 +33,6 @@ const CASES: &[(&str, &str, &str)] = &[
     (r#"ENV{DEVLINKS}=="*/dev/old/link*", ENV{@}="1""#, "", "1"),
     (r#"ENV{TAGS}=="*:t_old:*", ENV{TAGS}=="*:t_sticky:*", ENV{@}="1""#, "1", "1"),
     (r#"ENV{@}="$env{CURRENT_TAGS}""#, "", ":t_old:"),
-    (r#"ENV{USEC_INITIALIZED}=="12345", ENV{@}="1""#, "", "1"),
 ];
 
 /// Lines, and which tags the device has behind a change of it: all, current.

@@ -258,6 +258,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         }
         if op == ListOp::Set {
             self.out.links.clear();
+            self.old_links.clear();
         }
         for template in names {
             // One name that can't be used leaves the others alone.
@@ -297,7 +298,10 @@ impl<'e, H: Host> Evaluation<'e, H> {
 
     fn link(&mut self, place: &Place, op: ListOp, text: &BString) {
         match LinkName::new(text) {
-            Ok(name) if op == ListOp::Remove => drop(self.out.links.remove(&name)),
+            Ok(name) if op == ListOp::Remove => {
+                self.out.links.remove(&name);
+                self.old_links.remove(&name);
+            }
             Ok(name) if Some(name.as_bytes()) == self.facts.node.as_ref().map(|n| n.as_slice()) => {}
             // The first rule that asks for a link is the one to show.
             Ok(name) => drop(self.out.links.entry(name).or_insert_with(|| place.clone())),
@@ -401,6 +405,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
 
     fn tag(&mut self, place: &Place, op: ListOp, text: BString) -> Result<(), Refusal> {
         if op == ListOp::Set {
+            self.old_tags.clear();
             let all = std::mem::take(&mut self.out.tags);
             self.out.tags =
                 all.into_iter().filter(|(tag, _)| self.is_fixed(&Thing::Tag(tag.clone()))).collect();
@@ -412,6 +417,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         }
         let tag = Tag::new(&text).map_err(|error| Refusal::Tag(text, error))?;
         if op == ListOp::Remove {
+            self.old_tags.remove(&tag);
             if self.out.tags.remove(&tag).is_some() {
                 self.out.dropped_tags.insert(tag);
             }
@@ -518,7 +524,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         let Some(job) = job else { return };
         if op == ListOp::Remove {
             self.out.run.retain(|given| given.value != job);
-        } else if !self.out.run.iter().any(|given| given.value == job) {
+        } else {
             self.out.run.push(Given { value: job, from: place.clone() });
         }
     }

@@ -12,7 +12,10 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "a failure while a line is carried out",
         "costs the one assignment; systemd gives up the whole event for some of them",
     ),
-    ("a property that only the kernel sets", "is not taken from IMPORT either"),
+    (
+        "a property that only the kernel sets, or that udev makes: DEVLINKS, TAGS, CURRENT_TAGS, USEC_INITIALIZED",
+        "is not taken from IMPORT either",
+    ),
     (
         "a NUL or a newline in a property, and a property name with white space or `=`",
         "is refused: it would forge lines of the record",
@@ -36,5 +39,12 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "has the new value for the lines behind, as from systemd 258 on; before, the old one",
     ),
     ("log_level", "counts when all rules of the event are through; `dump` shows what all of them came to"),
-    ("RESULT, IMPORT{program}", "output is kept up to 64 KiB, not 16"),
+    (
+        "a line of IMPORT{program} that does not fit into 16,383 bytes",
+        "is left out; systemd takes what there is of it",
+    ),
+    (
+        "ENV{KEY}+= with a value that turns out to be empty",
+        "changes nothing; systemd adds the space before it",
+    ),
 ];
