@@ -56,6 +56,17 @@ fn every_text() {
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), PARSE.len(), wrong.join("\n\n"));
 }
 
+/// What udev leaves out with a mere warning: what does nothing, and what it knows to mean nothing.
+#[test]
+fn a_line_that_is_lost_is_an_error() {
+    let mild = [codes::NO_EFFECT, codes::UNKNOWN_OPTION];
+    for (text, ..) in PARSE.iter().filter(|(text, _, rules)| rules.is_empty() && !text.is_empty()) {
+        let told = parse(text.as_bytes()).diagnostics;
+        let severe = told.iter().any(|one| one.severity == Severity::Error || mild.contains(&one.code));
+        assert!(severe, "{text}: {told:?}");
+    }
+}
+
 #[test]
 fn what_is_printed_is_read_as_the_same() {
     for (text, ..) in PARSE {

@@ -116,6 +116,11 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         r#"IMPORT{file}=="e", IMPORT{program}=="d", IMPORT{builtin}=="usb_id", IMPORT{db}=="c", IMPORT{cmdline}=="b", IMPORT{parent}=="a""#,
     ),
     (
+        r#"RUN+="p", RUN{builtin}+="path_id", SYSCTL{y}="1", ATTR{w}="1", SYMLINK+="l", NAME="n", ENV{E}="e", SECLABEL{smack}="s", OPTIONS+="static_node=o", TAG+="t", MODE="0600", GROUP="5", OWNER="1", MODE="$env{M}", GROUP="$env{G}", OWNER="$env{O}", OPTIONS+="log_level=7", OPTIONS+="link_priority=1", OPTIONS+="watch", OPTIONS+="db_persist", OPTIONS+="string_escape=replace", OPTIONS+="string_escape=none""#,
+        "",
+        r#"OPTIONS+="string_escape=none", OPTIONS+="string_escape=replace", OPTIONS+="db_persist", OPTIONS+="watch", OPTIONS+="link_priority=1", OPTIONS+="log_level=7", OWNER="$env{O}", GROUP="$env{G}", MODE="$env{M}", OWNER="1", GROUP="5", MODE="0600", TAG+="t", OPTIONS+="static_node=o", SECLABEL{smack}="s", ENV{E}="e", NAME="n", SYMLINK+="l", ATTR{w}="1", SYSCTL{y}="1", RUN{builtin}+="path_id", RUN+="p""#,
+    ),
+    (
         r#"KERNEL=="b", KERNEL=="a", ENV{B}="2", ENV{A}="1""#,
         "",
         r#"KERNEL=="b", KERNEL=="a", ENV{B}="2", ENV{A}="1""#,

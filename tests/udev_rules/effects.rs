@@ -431,4 +431,31 @@ pub(crate) const NEWER: &[(Device, &str, &str)] = &[
     (Lo, "NAME=\"abcdefghijklmnop\", ENV{b@}=\"1\"\nENV{@}=\"$name\"", "lo"),
     (Lo, "OPTIONS=\"string_escape=none\", NAME=\"a:b\"\nENV{@}=\"$name\"", "lo"),
     (Lo, "SYSCTL{net/nothing}=\"1\"\nSYSCTL{net.nothing}==\"1\", ENV{@}=\"1\"", "1"),
+    (Partition, "TAG+=\"@a\"\nTAG==i\"@A\", ENV{@}=\"1\"", "1; tag @a"),
+    (Partition, "SYMLINK+=\"@ab\"\nSYMLINK==i\"@A*\", ENV{@}=\"1\"", "1; link @ab"),
+    (Partition, "PROGRAM==\"/bin/words\"\nRESULT==i\"ONE*\", ENV{@}=\"1\"", "1"),
+    (Partition, "SYMLINK+=\"@a\"\nSYMLINK:=\"\"\nSYMLINK+=\"@b\", ENV{@}=\"1\"", "1"),
+    (Partition, "IMPORT{parent}=\"ID_A|ID_B\", ENV{@}=\"[$env{ID_A}]\"", "[]"),
+    (Partition, "ENV{FACT_G}=\"1\"\nIMPORT{program}=\"/bin/facts\", ENV{@}=\"[$env{FACT_G}]\"", "[]"),
+    // a text ends in newlines, or at a NUL
+    (Partition, "PROGRAM==\"/bin/crlf\", ENV{@}=\"[%c]\"", "[a ]"),
+    (Partition, "PROGRAM==\"/bin/nul\", ENV{@}=\"[%c]\"", "[a]"),
+    // what programs are told
+    (
+        Partition,
+        "SYMLINK+=\"@a\", TAG+=\"@t\", ENV{.x@}=\"1\"\nPROGRAM==\"/bin/env\", RESULT==\"*DEVLINKS=/dev/@a *\", RESULT==\"* TAGS=:@t:*\", RESULT==\"*CURRENT_TAGS=:@t:*\", RESULT!=\"*.x@*\", ENV{@}=\"1\"",
+        "1; link @a; tag @t",
+    ),
+    // what every event is told
+    (Partition, "ENV{FOR_ALL}==\"g\", ENV{@}=\"$env{FOR_ALL}\"", "g"),
+    (Partition, "ENV{FOR_ALL}+=\"x\"\nENV{@}=\"$env{FOR_ALL}\"", "g x"),
+    // what was written is read by the lines behind
+    (Lo, "ATTR{mtu}==\"65536\", ATTR{../lo/mtu}=\"1303\"\nATTR{mtu}==\"1303\", ENV{@}=\"1\"", "1"),
+    (Lo, "ATTR{*/rx-0/rps_cpus}=\"3\"\nATTR{queues/rx-0/rps_cpus}==\"3\", ENV{@}=\"1\"", "1"),
+    (Lo, "ATTR{mtu}+=\"1304\"\nATTR{mtu}:=\"1305\", ENV{@}=\"$attr{mtu}\"", "1304"),
+    (
+        Lo,
+        "ATTR{ifalias}=\"  \"\nATTR{ifalias}!=\"\", ATTR{ifalias}!=\"?*\", ATTR{ifalias}==\"|x\", ENV{@}=\"1\"",
+        "1",
+    ),
 ];

@@ -81,12 +81,17 @@ impl Device {
 struct Programs;
 
 impl ProgramRunner for Programs {
-    fn run(&self, argv: &[BString], _: &Properties, _: Instant, _: usize) -> ProgramOutput {
+    fn run(&self, argv: &[BString], told: &Properties, _: Instant, _: usize) -> ProgramOutput {
         let stdout: Option<BString> = match argv[0].as_slice() {
             b"/bin/words" => Some("one two  three\n".into()),
             b"/bin/args" => Some(bstr::join(",", &argv[1..]).into()),
             b"/bin/odd" => Some(BString::from(b"a;b\x01\xff/ $%?,|\n\n".as_slice())),
             b"/bin/facts" => Some(FACTS.into()),
+            b"/bin/crlf" => Some("a\r\n".into()),
+            b"/bin/nul" => Some("a\0b\n".into()),
+            b"/bin/env" => {
+                Some(told.iter().map(|(key, value)| format!("{key}={value} ")).collect::<String>().into())
+            }
             program if program.ends_with(b"/helper") => {
                 let below = program.windows(9).position(|part| part == b"/usr/lib/").unwrap();
                 Some(program[below..].into())
@@ -171,6 +176,7 @@ impl Machine {
         let known = known();
         let shared = nameplate::builtin::Shared::new(&self.roots);
         let globals = nameplate::decide::Globals::default();
+        globals.set("FOR_ALL".into(), Some("g".into())).unwrap();
         let around = Surroundings {
             tree: &self.tree,
             roots: &self.roots,

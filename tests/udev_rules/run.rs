@@ -5,7 +5,7 @@ use nameplate::ids::Action;
 use nameplate::rules::compile::Skip;
 use nameplate::rules::trace::StepTrace;
 
-use super::corners::{DONE, HOLDS};
+use super::corners::{DONE, FOLDED, HOLDS};
 use super::effects::{CONDITIONS, Device, LINES, NEWER, NODES, RUNS, VALUES};
 use super::limits::limits;
 use super::machine::Machine;
@@ -90,7 +90,7 @@ fn common() -> Vec<Case> {
 }
 
 fn newer() -> Vec<Case> {
-    numbered(done(NEWER))
+    numbered(asked(FOLDED).chain(done(NEWER)))
 }
 
 /// One file with all cases of a device.
@@ -136,6 +136,35 @@ fn runs_and_nodes() {
     for (text, expected) in NODES {
         assert_eq!(node(&machine.plan(Device::Partition, Action::Add, text)), *expected, "{text}");
     }
+}
+
+#[test]
+fn whether_writers_are_watched_can_be_final() {
+    let machine = Machine::new();
+    for (text, expected) in [
+        ("OPTIONS+=\"watch\"", Some(true)),
+        ("OPTIONS+=\"watch\", OPTIONS+=\"nowatch\"", Some(false)),
+        ("OPTIONS:=\"watch\"\nOPTIONS+=\"nowatch\"", Some(true)),
+        ("OPTIONS:=\"nowatch\"\nOPTIONS:=\"watch\"", Some(false)),
+        ("OPTIONS=\"watch\"\nOPTIONS=\"nowatch\"", Some(false)),
+        ("OPTIONS+=\"link_priority=3\"", None),
+    ] {
+        let watch = machine.plan(Device::Partition, Action::Add, text).watch;
+        assert_eq!(watch.map(|given| given.value), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_last_priority_counts_and_none_is_final() {
+    let machine = Machine::new();
+    for (text, expected) in [
+        ("ENV{A}=\"1\"", 0),
+        ("OPTIONS+=\"link_priority=3\"\nOPTIONS+=\"link_priority=-7\"", -7),
+        ("OPTIONS:=\"link_priority=3\"\nOPTIONS+=\"link_priority=4\"", 4),
+    ] {
+        assert_eq!(machine.plan(Device::Partition, Action::Add, text).priority, expected, "{text}");
+    }
+    assert_eq!(machine.plan(Device::Lo, Action::Add, "OPTIONS+=\"link_priority=3\"").priority, 0);
 }
 
 #[test]
