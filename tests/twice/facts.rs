@@ -117,6 +117,10 @@ impl Facts {
             if key == "DEVLINKS" {
                 words.sort_unstable();
             }
+            if key.ends_with("TAGS") {
+                words = value.split(':').filter(|tag| !tag.is_empty()).collect();
+                words.sort_unstable();
+            }
             out.insert(names.put(&format!("ran {file}: {key}={}", words.join(" "))));
         }
         interfaces(&read("interfaces"), &mut out);

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use nameplate::decide::{Dry, Event, EventHost, Plan, ProgramRunner, Records, Surroundings, decide};
 use nameplate::device::{Reader, Source, Tree};
 use nameplate::diag::SourceFile;
-use nameplate::ids::{Action, DevPath, DeviceId, SeqNum, Tag};
+use nameplate::ids::{Action, DevPath, DeviceId, LinkName, SeqNum, Tag};
 use nameplate::properties::Properties;
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
@@ -81,12 +81,21 @@ impl Device {
 struct Programs;
 
 impl ProgramRunner for Programs {
-    fn run(&self, argv: &[BString], _: &Properties, _: Instant, _: usize) -> ProgramOutput {
+    fn run(&self, argv: &[BString], environment: &Properties, _: Instant, _: usize) -> ProgramOutput {
         let stdout: Option<BString> = match argv[0].as_slice() {
             b"/bin/words" => Some("one two  three\n".into()),
             b"/bin/args" => Some(bstr::join(",", &argv[1..]).into()),
             b"/bin/odd" => Some(BString::from(b"a;b\x01\xff/ $%?,|\n\n".as_slice())),
             b"/bin/facts" => Some(FACTS.into()),
+            b"/bin/lines" => Some("a\tb\n\r\n".into()),
+            b"/bin/zeros" => Some(BString::from(b"a\0b\n".as_slice())),
+            b"/bin/more" => Some("MORE_A=1\rMORE_B=2\nMORE_D=\"\"\nMORE_E=\n\0MORE_C=3\n".into()),
+            b"/bin/told" => {
+                let keys: Vec<&[u8]> = environment.iter().map(|(key, _)| key.as_bytes()).collect();
+                let version = environment.get("UDEV_DATABASE_VERSION").unwrap_or_default();
+                let first = keys.iter().filter(|key| !key.starts_with(b"C")).take(4);
+                Some(bstr::concat([version.as_bytes(), b" ", &bstr::join(",", first)]).into())
+            }
             program if program.ends_with(b"/helper") => {
                 let below = program.windows(9).position(|part| part == b"/usr/lib/").unwrap();
                 Some(program[below..].into())
@@ -134,7 +143,7 @@ impl Machine {
         for (file, text) in [
             ("facts", FACTS),
             ("proc/sys/kernel/ostype", "Linux\n"),
-            ("proc/cmdline", "ro quiet name=value\n"),
+            ("proc/cmdline", "ro quiet name=value name with-dash=1 \"quoted=a b\" nothing=\n"),
         ] {
             fs::create_dir_all(at.join(file).parent().unwrap()).unwrap();
             fs::write(at.join(file), text).unwrap();
@@ -162,7 +171,8 @@ impl Machine {
         let found = self.tree.get(&path).unwrap();
         let properties = (*Reader::new(&self.tree).uevent(&found)).clone();
         let uevent = Uevent::from_facts(action, path, found.subsystem().unwrap(), SeqNum(0), properties);
-        let old = record(&[("KEPT", "yes")], &[]);
+        let links = [LinkName::new(b"of_before").unwrap()].into();
+        let old = Record { links, ..record(&[("KEPT", "yes")], &["tag_of_before"]) };
         let event = Event { uevent: &uevent, device: Some(&found), record: Some(&old) };
         let known = known();
         let shared = nameplate::builtin::Shared::new(&self.roots);
