@@ -358,3 +358,28 @@ pub enum StringEscape {
     /// Spaces and slashes too.
     Replace,
 }
+
+/// The words of `log_level`, and the numbers that they stand for.
+pub const LOG_LEVELS: [(&str, u8); 8] = [
+    ("emerg", 0),
+    ("alert", 1),
+    ("crit", 2),
+    ("err", 3),
+    ("warning", 4),
+    ("notice", 5),
+    ("info", 6),
+    ("debug", 7),
+];
+
+/// Reads the value of `log_level`: a word or a number of [`LOG_LEVELS`], or `reset`, which is `None`.
+pub fn log_level(text: &[u8]) -> Option<Option<u8>> {
+    if text == b"reset" {
+        return Some(None);
+    }
+    let named = LOG_LEVELS.iter().find(|(word, _)| word.as_bytes() == text).map(|(_, level)| *level);
+    let number = || match text {
+        [digit @ b'0'..=b'7'] => Some(digit - b'0'),
+        _ => None,
+    };
+    named.or_else(number).map(Some)
+}
