@@ -98,8 +98,6 @@ fn adapt_step(step: &Step, steps: &[Step], whole: &mut bool) -> Result<StepKind,
             }
             Effect::Run { command, .. } => vector(command),
             Effect::RunBuiltin { builtin, .. } => builtin_words(&mut builtin.arguments),
-            Effect::LogLevel(_) => return Err("`log_level`, which TOML has no word for".into()),
-            Effect::Dump(_) => return Err("`dump`, which TOML has no word for".into()),
             _ => {}
         },
     }

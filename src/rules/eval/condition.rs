@@ -205,7 +205,7 @@ impl<H: Host> Evaluation<'_, H> {
             Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
             Subject::Tag => match on {
                 Spot::Event => Value::Many(
-                    self.tags_so_far()
+                    self.current_tags()
                         .into_iter()
                         .map(|tag| Cow::Borrowed(BStr::new(tag.as_str())))
                         .collect(),

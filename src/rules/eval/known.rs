@@ -8,7 +8,7 @@ use bstr::{BStr, BString};
 
 use super::Evaluation;
 use super::condition::lasting;
-use crate::ids::{Action, LinkName, Tag};
+use crate::ids::{LinkName, Tag};
 use crate::properties::Properties;
 use crate::rules::host::Host;
 
@@ -16,17 +16,8 @@ use crate::rules::host::Host;
 const DERIVED: [&str; 4] = ["CURRENT_TAGS", "DEVLINKS", "TAGS", "USEC_INITIALIZED"];
 
 impl<H: Host> Evaluation<'_, H> {
-    /// The tags that a condition sees: those of earlier events and those that a rule took away again count, as they do in
-    /// udev; of a device that is removed those that it has.
-    pub(super) fn tags_so_far(&self) -> BTreeSet<&Tag> {
-        match self.facts.action {
-            Action::Remove => self.current_tags(),
-            _ => self.out.past_tags(self.facts).chain(self.out.tags.keys()).collect(),
-        }
-    }
-
     /// The tags that rules have given in this event; of a device that is removed also those that it has.
-    fn current_tags(&self) -> BTreeSet<&Tag> {
+    pub(super) fn current_tags(&self) -> BTreeSet<&Tag> {
         self.old_tags.iter().chain(self.out.tags.keys()).collect()
     }
 

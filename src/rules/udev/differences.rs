@@ -25,7 +25,6 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "mean what they say, IMPORT{parent}==\"?*\" all properties of a parent; systemd takes the contrary",
     ),
     ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
-    ("RUN", "runs a command once, however often it is given; systemd runs it as often"),
     (
         "NAME",
         "with a value that no interface can be called counts for nothing; systemd tries to give it, and fails",
@@ -42,9 +41,5 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
     (
         "a line of IMPORT{program} that does not fit into 16,383 bytes",
         "is left out; systemd takes what there is of it",
-    ),
-    (
-        "ENV{KEY}+= with a value that turns out to be empty",
-        "changes nothing; systemd adds the space before it",
     ),
 ];
