@@ -103,6 +103,8 @@ pub struct PlannedProperty {
     pub value: BString,
     /// Its origin.
     pub from: Origin,
+    /// When it was set, among those that rules set: the greater, the later. Records keep this order.
+    pub turn: u32,
 }
 
 /// A tag of the device after the event.
@@ -202,13 +204,15 @@ impl Plan {
     /// the last event: it says since when the device is known (`None` there: the caller sets it at the first event).
     pub fn record(&self, old: Option<&Record>) -> Record {
         let set = self.properties.iter().filter(|property| matches!(property.from, Origin::Rule(_)));
+        let mut set: Vec<_> = set.collect();
+        set.sort_unstable_by_key(|property| property.turn);
         let current_tags: BTreeSet<Tag> = self.tags.iter().map(|planned| planned.tag.clone()).collect();
         Record {
             node: self.node.as_ref().and_then(|node| LinkName::new(&node.name).ok()),
             links: self.links.iter().map(|link| link.name.clone()).collect(),
             priority: self.priority,
             init_usec: old.and_then(|record| record.init_usec),
-            properties: set.map(|property| (&property.key, &property.value)).collect(),
+            properties: set.into_iter().map(|property| (&property.key, &property.value)).collect(),
             tags: self.past_tags.union(&current_tags).cloned().collect(),
             current_tags,
             persist: self.persist.is_some(),
@@ -294,9 +298,10 @@ fn properties(kernel: &Properties, outcome: &Outcome) -> Vec<PlannedProperty> {
         None => Origin::Record,
     };
     all.iter()
-        .map(|(key, value)| {
+        .zip(all.turns())
+        .map(|((key, value), turn)| {
             let key: BString = key.into();
-            PlannedProperty { from: origin(&key), key, value: value.into() }
+            PlannedProperty { from: origin(&key), key, value: value.into(), turn }
         })
         .collect()
 }

@@ -168,7 +168,7 @@ impl<H: Host> Evaluation<'_, H> {
     fn of_parent(&mut self, names: &Pattern) -> Result<Properties, String> {
         let parent = self.facts.device.as_ref().and_then(Device::parent);
         let all = self.host.properties(&parent.ok_or("the device has no parent")?);
-        Ok(self.without_empty(all.iter().filter(|(key, _)| names.matches(key)).collect()))
+        Ok(self.without_empty(all.in_order().filter(|(key, _)| names.matches(key)).collect()))
     }
 
     /// What is given without a value is taken away; the rest is left.
@@ -179,11 +179,11 @@ impl<H: Host> Evaluation<'_, H> {
             self.out.properties.remove(key);
             self.out.set.remove(key);
         }
-        found.iter().filter(|(_, value)| !value.is_empty()).collect()
+        found.in_order().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     fn take(&mut self, place: &Place, found: &Properties) {
-        for (key, value) in found.iter().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
+        for (key, value) in found.in_order().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
             self.set_property(place, key, value);
         }
     }
@@ -352,7 +352,11 @@ fn maybe_borrowed(text: Option<&BString>) -> Value<'_> {
 
 /// The properties that outlive the event: what programs, listeners and the record get.
 pub(super) fn lasting(properties: &Properties) -> Properties {
-    properties.iter().filter(|(key, _)| !key.starts_with(b".")).collect()
+    let mut out = properties.clone();
+    for (key, _) in properties.iter().filter(|(key, _)| key.starts_with(b".")) {
+        out.remove(key);
+    }
+    out
 }
 
 fn is_directory(mode: u32) -> bool {

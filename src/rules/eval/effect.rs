@@ -390,16 +390,25 @@ impl<'e, H: Host> Evaluation<'e, H> {
             self.out.set.remove(key);
             return Ok(());
         }
-        self.out.properties.set(key, value)?;
-        self.out.set.insert(key.clone(), place.clone());
+        self.put(place, key, &value)?;
+        Ok(())
+    }
+
+    /// What rules set first stands behind what the event came with.
+    fn put(&mut self, place: &Place, key: &[u8], value: &[u8]) -> Result<(), PropertyError> {
+        if self.out.set.contains_key(key.as_bstr()) {
+            self.out.properties.set(key, value)?;
+        } else {
+            self.out.properties.set_last(key, value)?;
+        }
+        self.out.set.insert(key.into(), place.clone());
         Ok(())
     }
 
     /// Sets a property whose value comes from outside of the rules.
     pub(super) fn set_property(&mut self, place: &Place, key: &[u8], value: &[u8]) {
-        match self.out.properties.set(key, value) {
-            Ok(()) => drop(self.out.set.insert(key.into(), place.clone())),
-            Err(error) => self.refuse(place, &error.into()),
+        if let Err(error) = self.put(place, key, value) {
+            self.refuse(place, &error.into());
         }
     }
 
