@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::device::{Known, Machine, bytes};
 use super::listen::{Listener, Source};
 use super::locate::{self, Below};
-use super::select::{Filters, Kind};
+use super::select::{Filters, Kind, Wanted};
 use super::{Ended, Refused, queue, reason};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
@@ -83,6 +83,9 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         "all" => Kind::All,
         other => return Err(Refused::new(format!("Unknown type --type={other}"))),
     };
+    if options.filters.tag_match.iter().any(|tag| tag.is_empty()) {
+        return Err(Refused::new("Failed to scan devices: Invalid argument"));
+    }
     let machine = Machine::new(context);
     let mut tops = options.filters.tops(context, &machine)?;
     for argument in &options.devices {
@@ -98,7 +101,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     if let Some(seconds) = &options.wait_daemon {
         wait_for_daemon(&machine, seconds)?;
     }
-    let mut found = options.filters.select(&machine, kind, &tops);
+    let mut found = options.filters.select(&machine, kind, &tops, Wanted::Any);
     prioritize(&mut found, options);
     carry_out(options, action, &machine, &found, out)
 }
