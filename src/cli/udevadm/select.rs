@@ -119,9 +119,10 @@ impl Filters {
 
     /// What the device manager has put under the tags, which may be anything of sysfs.
     fn tagged(&self, machine: &Machine) -> Vec<Known> {
-        let entries = self.tag_match.iter().flat_map(|tag| {
-            fs::read_dir(machine.run("tags").join(tag)).into_iter().flatten().flatten()
-        });
+        let entries = self
+            .tag_match
+            .iter()
+            .flat_map(|tag| fs::read_dir(machine.run("tags").join(tag)).into_iter().flatten().flatten());
         let ids = entries.filter_map(|entry| DeviceId::parse(entry.file_name().as_bytes()).ok());
         ids.filter_map(|id| locate::by_id(machine, &id)).collect()
     }

@@ -149,14 +149,12 @@ fn carry_out(
     found: &[Known],
     out: &mut dyn Write,
 ) -> Ended {
-    let mark = options.uuid || options.settle;
     let mut listener =
-        if options.settle && !options.dry_run {
-            Some(Listener::open(Source::Udev).map_err(|error| {
+        match options.settle && !options.dry_run {
+            true => Some(Listener::open(Source::Udev).map_err(|error| {
                 Refused::new(format!("Failed to start device monitor: {}", reason(&error)))
-            })?)
-        } else {
-            None
+            })?),
+            false => None,
         };
     let mut waited = BTreeMap::new();
     let mut code = 0;
@@ -168,28 +166,18 @@ fn carry_out(
         if options.dry_run {
             continue;
         }
-        let uuid = if mark { new_uuid()? } else { String::new() };
-        match ask(&path, action, &uuid) {
-            Ok(()) => {}
-            // gone, or a driver or bus whose events can't be asked for
-            Err(error) if is_gone(&error) => continue,
-            Err(error) => {
-                if !options.quiet {
-                    let text = format!(
-                        "{}: Failed to write '{}' to '{}/uevent': {}",
-                        known.device.sysname(),
-                        action.as_str(),
-                        path.display(),
-                        reason(&error)
-                    );
-                    let _nobody_reads = writeln!(io::stderr(), "{text}");
-                }
+        let uuid = if options.uuid || options.settle { new_uuid()? } else { String::new() };
+        match asked(options, &path, action, &uuid) {
+            Asked::Yes => {}
+            Asked::Gone => continue,
+            Asked::Failed => {
                 code = 1;
-                // the others will not be allowed either
-                if error.kind() == io::ErrorKind::PermissionDenied {
-                    break;
-                }
                 continue;
+            }
+            // the others will not be allowed either
+            Asked::Forbidden => {
+                code = 1;
+                break;
             }
         }
         if options.uuid {
@@ -204,6 +192,31 @@ fn carry_out(
         wait_for(&mut listener, options, &mut waited, out)?;
     }
     Ok(code)
+}
+
+/// What has become of asking for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    /// The device is no more, or is a driver or bus whose events can't be asked for: no failure.
+    Gone,
+    /// It failed, and that has been said.
+    Failed,
+    /// It may not be asked for, and that has been said.
+    Forbidden,
+}
+
+fn asked(options: &Options, path: &Path, action: Action, uuid: &str) -> Asked {
+    let Err(error) = ask(path, action, uuid) else { return Asked::Yes };
+    if is_gone(&error) {
+        return Asked::Gone;
+    }
+    if !options.quiet {
+        let (action, why) = (action.as_str(), reason(&error));
+        let text = format!("Failed to write '{action}' to '{}/uevent': {why}", path.display());
+        let _nobody_reads = writeln!(io::stderr(), "{text}");
+    }
+    if error.kind() == io::ErrorKind::PermissionDenied { Asked::Forbidden } else { Asked::Failed }
 }
 
 fn is_gone(error: &io::Error) -> bool {

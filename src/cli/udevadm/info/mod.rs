@@ -31,8 +31,7 @@ enum Query {
 }
 
 /// What can be asked for; of several the last counts.
-const OTHERS: [&str; 6] =
-    ["query", "attribute_walk", "tree", "export_db", "cleanup_db", "device_id_of_file"];
+const OTHERS: [&str; 6] = ["query", "attribute_walk", "tree", "export_db", "cleanup_db", "device_id_of_file"];
 
 /// Show what is known of devices
 #[derive(Debug, clap::Args)]
