@@ -254,10 +254,12 @@ fn note(
 ) -> io::Result<()> {
     for event in listener.receive() {
         let uuid = event.get("SYNTH_UUID").map(ToString::to_string).unwrap_or_default();
-        if let Some(path) = waited.remove(&uuid)
-            && options.verbose
-        {
+        let Some(path) = waited.remove(&uuid) else { continue };
+        if options.verbose {
             out.write_all(&[b"settle ", bytes(&path), b"\n"].concat())?;
+        }
+        if options.uuid {
+            writeln!(out, "settle {uuid}")?;
         }
     }
     Ok(())

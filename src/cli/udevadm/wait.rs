@@ -62,7 +62,8 @@ pub(super) fn until<T>(
     }
 }
 
-fn truth(text: &str) -> Option<bool> {
+/// A yes or no as systemd reads it.
+pub(super) fn truth(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
         "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
