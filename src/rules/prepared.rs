@@ -8,6 +8,7 @@ use std::ops::Deref;
 use bstr::{BString, ByteSlice};
 
 use super::template::Template;
+use crate::text::space::is_space;
 
 /// Text with substitutions, and what is made of it if it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -125,7 +126,7 @@ pub fn split_command(line: &[u8]) -> Vec<BString> {
                 word.get_or_insert_default();
                 quote = Some(byte);
             }
-            None if byte.is_ascii_whitespace() => words.extend(word.take()),
+            None if is_space(byte) => words.extend(word.take()),
             None => word.get_or_insert_default().push(byte),
         }
     }

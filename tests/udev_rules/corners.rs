@@ -292,6 +292,10 @@ pub(crate) const DONE: &[(Device, &str, &str)] = &[
     (Lo, "OPTIONS=\"string_escape=replace\", NAME=\"a:b c-d.e\"\nENV{@}=\"$name\"", "a_b_c-d.e"),
     (Lo, r#"ATTR{mtu}="1300", ATTR{mtu}=="1300", ENV{@}="no""#, ""),
     (Lo, r#"ATTR{[net/nothing]mtu}="1302", ENV{@}="1""#, "1"),
+    // white space of C's
+    (Partition, "SYMLINK+=\"@a\u{b}@b\u{c}@c\u{b} \"", "link @a; link @b; link @c"),
+    (Partition, "SYMLINK+=\"@a\u{a0}\"\nSYMLINK==\"@a?*\", ENV{@}=\"1\"", "1; link @a\u{a0}"),
+    (Partition, "SYMLINK+=\"@\u{a0}a\"", "link @\u{a0}a"),
     // what is written first does not come first
     (Partition, "GOTO=\"@\", KERNEL==\"nothing\"\nENV{@}=\"1\"\nLABEL=\"@\"", "1"),
     (Partition, r#"ENV{@}="$id", KERNELS=="loop777""#, "loop777"),

@@ -17,7 +17,7 @@ use crate::rules::ir::{Condition, Import, Subject, Test};
 use crate::rules::prepared::{OfOther, Owner, Prepare, Prepared, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::{Spot, Value};
-use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
+use crate::text::{Case, Pattern, SafeExtra, replace_unsafe, space};
 
 /// The kind of a file in its mode, and the kind of a directory (`stat(2)`).
 const S_IFMT: u32 = 0o170_000;
@@ -221,7 +221,8 @@ impl<H: Host> Evaluation<'_, H> {
             Subject::Attribute(name) => self.attribute(name, on, self.matched.as_ref()),
             Subject::Property(key) => self.property(on, key),
             Subject::Sysctl(name) => {
-                let read = |path: &[u8]| maybe(self.host.sysctl(path).map(|value| value.trim().into()));
+                let read =
+                    |path: &[u8]| maybe(self.host.sysctl(path).map(|value| space::trim(&value).into()));
                 match name.ready() {
                     Some(path) => read(&path.0),
                     None => self.with(name, self.matched.as_ref(), |name| read(&sysctl_path(name))),
@@ -418,12 +419,12 @@ fn matches_any(pattern: &Pattern, value: &Value<'_>, subject: &Subject) -> Optio
 
 /// An attribute's value as it is compared: without white space at its end, and no more of it than udev's language sees.
 fn shortened<'v>(text: &'v [u8], name: &Template) -> &'v [u8] {
-    text.get(..name.limit().most()).unwrap_or(text).trim_end()
+    space::trim_end(text.get(..name.limit().most()).unwrap_or(text))
 }
 
 /// True for a pattern that sees the white space at a value's end: nothing at all, and one that ends in white space.
 fn is_exact(text: &[u8]) -> bool {
-    text.last().is_none_or(u8::is_ascii_whitespace)
+    text.last().is_none_or(|last| space::is_c_space(*last))
 }
 
 /// A number as sysfs shows it: decimal with an optional sign, or hexadecimal behind `0x`; white space around it.

@@ -12,7 +12,7 @@ use crate::rules::ir::Command;
 use crate::rules::prepared::{Owner, split_command};
 use crate::rules::template::{AttributeName, Limit, Part, Template, Var, Words};
 use crate::rules::trace::Spot;
-use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe};
+use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe, space};
 
 /// Why a template has no value in this event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,7 +157,7 @@ impl<H: Host> Evaluation<'_, H> {
                 _ => None,
             }),
         };
-        replace_unsafe(raw.unwrap_or_default().trim_end(), SafeExtra::Value)
+        replace_unsafe(space::trim_end(&raw.unwrap_or_default()), SafeExtra::Value)
     }
 
     fn parent_node(&self) -> BString {
@@ -218,17 +218,17 @@ fn pick_words(text: &[u8], words: Words) -> &[u8] {
 pub(super) fn parse_lines(text: &[u8]) -> Properties {
     let mut out = Properties::new();
     for line in text.split(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
-        let line = line.trim();
+        let line = space::trim(line);
         let Some((key, value)) = line.split_once_str(b"=").filter(|_| !line.starts_with(b"#")) else {
             continue;
         };
-        let value = match value.trim() {
+        let value = match space::trim(value) {
             [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
             // Nothing, or a quote without its other half: the line is no assignment.
             [] | [b'"' | b'\'', ..] => continue,
             value => value,
         };
-        let _left_out = out.set(key.trim(), value);
+        let _left_out = out.set(space::trim(key), value);
     }
     out
 }

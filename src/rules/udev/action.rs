@@ -12,6 +12,7 @@ use crate::ids::Tag;
 use crate::properties::Properties;
 use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape};
 use crate::rules::template::{Limit, Template};
+use crate::text::space;
 
 /// The options, as the man page lists them.
 pub const OPTIONS: &[&str] = &[
@@ -216,7 +217,7 @@ fn number(text: &[u8]) -> Option<u32> {
 
 /// Octal digits up to 7777, behind white space if there is any.
 pub(super) fn octal(text: &[u8]) -> Option<u32> {
-    let text = text.trim_start();
+    let text = space::trim_start(text);
     let plain = text.iter().all(|b| (b'0'..=b'7').contains(b));
     let bits = u32::from_str_radix(text.to_str().ok().filter(|_| plain)?, 8).ok()?;
     (bits <= 0o7777).then_some(bits)
@@ -283,7 +284,7 @@ fn bad_option(cx: &mut Cx<'_>, token: &Token<'_>, hint: &str) -> Lost {
 
 /// A number as C reads it: decimal, `0x…`, `0b…`, or octal behind `0` or `0o`.
 fn integer(text: &[u8]) -> Option<i32> {
-    let text = text.trim_start().to_str().ok()?;
+    let text = space::trim_start(text).to_str().ok()?;
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
