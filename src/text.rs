@@ -2,6 +2,7 @@
 
 mod escape;
 mod glob;
+pub mod number;
 mod set;
 pub mod space;
 

@@ -8,6 +8,7 @@ use std::ops::Deref;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::prepared::{Owner, Prepare};
+use crate::text::number::integer;
 
 /// Text with substitutions.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -367,7 +368,7 @@ fn var(letter: u8, argument: Option<&[u8]>) -> Option<Var> {
 fn words(argument: Option<&[u8]>) -> Option<Words> {
     let Some(argument) = argument else { return Some(Words::All) };
     let (digits, onward) = argument.strip_suffix(b"+").map_or((argument, false), |digits| (digits, true));
-    let number = digits.to_str().ok()?.parse().ok()?;
+    let number = u32::try_from(integer(digits)?).ok()?;
     Some(match (number, onward) {
         (0, _) => Words::All,
         (_, true) => Words::From(number),
@@ -402,6 +403,14 @@ mod tests {
             ("100%%$$", vec![text("100%$")]),
             ("%c{0}", vec![Part::Var(Var::Result(Words::All))]),
             ("%c{2+}", vec![Part::Var(Var::Result(Words::From(2)))]),
+            (
+                "%c{ 2}%c{02}",
+                vec![Part::Var(Var::Result(Words::One(2))), Part::Var(Var::Result(Words::One(2)))],
+            ),
+            (
+                "%c{0x2}%c{+2}",
+                vec![Part::Var(Var::Result(Words::One(2))), Part::Var(Var::Result(Words::One(2)))],
+            ),
             ("$result", vec![Part::Var(Var::Result(Words::All))]),
             ("cam/$index", vec![text("cam/"), Part::Var(Var::Index)]),
             ("$devnode|$devpath", vec![Part::Var(Var::Devnode), text("|"), Part::Var(Var::Devpath)]),
@@ -425,7 +434,9 @@ mod tests {
         let (template, errors) = Template::parse(b"a%z b");
         assert_eq!(template.constant().unwrap(), "a%z b");
         assert_eq!(errors, [TemplateError::Unknown { at: 1, word: "%z".into() }]);
-        for cut in ["a$attr", "a$attr{", "a$env{}", "a%s"] {
+        for cut in
+            ["a$attr", "a$attr{", "a$env{}", "a%s", "a%c{x}b", "a%c{+}b", "a%c{2x}b", "a%c{-1}b", "a%c{2 }b"]
+        {
             let (template, errors) = Template::parse(cut.as_bytes());
             assert_eq!(template.constant().unwrap(), "a", "{cut}");
             assert!(matches!(errors[..], [TemplateError::Braces { at: 1, .. }]), "{cut}");

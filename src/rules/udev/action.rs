@@ -12,6 +12,7 @@ use crate::ids::Tag;
 use crate::properties::Properties;
 use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape};
 use crate::rules::template::{Limit, Template};
+use crate::text::number::integer;
 use crate::text::space;
 
 /// The options, as the man page lists them.
@@ -263,7 +264,7 @@ fn option(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Option<Effect>, Lost> {
             if let Some(node) = value.strip_prefix(b"static_node=") {
                 Effect::StaticNode { node: node.into(), tags: Vec::new() }
             } else if let Some(number) = value.strip_prefix(b"link_priority=") {
-                let number = integer(number);
+                let number = integer(number).and_then(|number| i32::try_from(number).ok());
                 let hint = "write a number of at most 32 bits, as OPTIONS+=\"link_priority=10\"";
                 Effect::Priority(number.ok_or_else(|| bad_option(cx, token, hint))?)
             } else if let Some(level) = value.strip_prefix(b"log_level=") {
@@ -280,21 +281,6 @@ fn option(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Option<Effect>, Lost> {
 fn bad_option(cx: &mut Cx<'_>, token: &Token<'_>, hint: &str) -> Lost {
     let message = format!("`{}` has no value that the option takes", token.value);
     cx.lost(codes::BAD_OPTION, message, &token.value_span, hint)
-}
-
-/// A number as C reads it: decimal, `0x…`, `0b…`, or octal behind `0` or `0o`.
-fn integer(text: &[u8]) -> Option<i32> {
-    let text = space::trim_start(text).to_str().ok()?;
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let prefixes = [("0x", 16), ("0X", 16), ("0b", 2), ("0o", 8), ("0", 8)];
-    let prefixed = prefixes.iter().find_map(|(prefix, radix)| Some((digits.strip_prefix(prefix)?, *radix)));
-    let (digits, radix) = prefixed.filter(|(digits, _)| !digits.is_empty()).unwrap_or((digits, 10));
-    // A second sign would be taken by `from_str_radix`.
-    let number = i64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?;
-    i32::try_from(if negative { -number } else { number }).ok()
 }
 
 fn log_level(text: &[u8]) -> Option<Option<u8>> {

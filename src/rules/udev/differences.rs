@@ -21,6 +21,10 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "TEST, PROGRAM and IMPORT with \"?*\"",
         "mean what they say, IMPORT{parent}==\"?*\" all properties of a parent; systemd takes the contrary",
     ),
+    (
+        "IMPORT{db}, IMPORT{cmdline}",
+        "may hold substitutions, as the other imports; systemd takes them as they stand",
+    ),
     ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
     ("RUN", "runs a command once, however often it is given; systemd runs it as often"),
     (
