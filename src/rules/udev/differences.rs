@@ -32,6 +32,10 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "with a value that no interface can be called counts for nothing; systemd tries to give it, and fails",
     ),
     (
+        "SYMLINK",
+        "with the node's own name counts for nothing; systemd keeps it in the record, and makes no link",
+    ),
+    (
         "a property that begins with a dot",
         "is kept from programs, as the manual says; systemd gives it to PROGRAM",
     ),
