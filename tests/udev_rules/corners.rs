@@ -86,6 +86,19 @@ pub(crate) const HOLDS: &[(Device, &str, bool)] = &[
     (Partition, r#"ATTR{../ro}!="1""#, true),
     (Partition, r#"ATTRS{device/x}!="y""#, false),
     (Lo, r#"ATTRS{mtu}!="x""#, true),
+    // one device has all: one that has not the attribute is none
+    (Partition, r#"ATTRS{partition}!="2", ATTRS{size}=="2048""#, false),
+    (Partition, r#"ATTRS{partition}!="2", KERNELS=="loop777*""#, true),
+    (Partition, r#"ATTRS{size}!="1024", ATTRS{ro}=="0""#, true),
+    (Partition, r#"ATTRS{nothing}!="x", KERNELS=="*""#, false),
+    (Partition, r#"ATTRS{[net/lo]nothing}!="x", KERNELS=="loop777""#, true),
+    (Partition, r#"ATTRS{size}=="1024|2048", KERNELS!="loop777p1""#, true),
+    (Partition, r#"KERNELS!="loop777", KERNELS!="loop777p1""#, false),
+    (
+        Partition,
+        r#"TAGS!="x", SUBSYSTEMS=="block", DRIVERS=="", KERNELS=="loop777", ATTRS{size}=="2048""#,
+        true,
+    ),
     // values are compared as they stand
     (Partition, r#"KERNEL=="$kernel""#, false),
     (Partition, r#"KERNEL=="%k""#, false),
