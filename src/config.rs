@@ -86,7 +86,7 @@ pub struct Config {
     pub event_timeout: Duration,
     /// How long one program may run.
     pub program_timeout: Duration,
-    /// How long an event waits before the programs at its end are run.
+    /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added, as the kernel's command line asks. No key of the file.
     pub read_only_disks: bool,
@@ -182,7 +182,7 @@ pub const KEYS: &[Key] = &[
         name: "exec_delay",
         kind: "duration",
         default: Some("\"0s\""),
-        doc: "How long an event waits before the programs at its end are run. For finding a program that runs too early.",
+        doc: "How long an event waits before each of the programs at its end. For finding a program that runs too early.",
         set: |c, v| value::duration_or_none(v).map(|d| c.exec_delay = d),
     },
     Key {

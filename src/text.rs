@@ -2,9 +2,10 @@
 
 mod escape;
 mod glob;
-pub mod number;
 mod set;
 pub mod space;
+mod words;
 
 pub use escape::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
 pub use glob::{Case, GlobError, Pattern, check_glob};
+pub use words::{c_integer, split_command};

@@ -13,8 +13,6 @@ mod system;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-
 use bstr::BString;
 
 pub use self::difference::{Change, Difference, Permissions, difference};
@@ -25,7 +23,8 @@ pub use self::plan::{
     NetifPlan, NodePlan, Origin, Plan, PlanEvent, PlannedLink, PlannedProperty, PlannedTag, Sourced,
 };
 use crate::device::Device;
-use crate::ids::{Action, SeqNum, Tag};
+use crate::ids::{Action, SeqNum};
+use crate::machine;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::{Before, EventFacts, evaluate};
@@ -59,15 +58,13 @@ pub fn decide<H: Host, O: Observer>(
 }
 
 /// What rules are given of an event. Properties begin with the kernel's alone: of the last event only the tags go on.
-/// For a removal all of the record is there too, since nothing else still knows it.
+/// For a removal the record's properties, links and tags are there too, since nothing else still knows them.
 fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
     let Event { uevent, device, record } = *event;
     let mut properties = uevent.properties.clone();
-    if let Some(record) = record.filter(|_| uevent.action == Action::Remove) {
+    let going = record.filter(|_| uevent.action == Action::Remove);
+    if let Some(record) = going {
         properties = record.properties.clone();
-        if let Some(usec) = record.init_usec {
-            let _valid = properties.set("USEC_INITIALIZED", usec.to_string());
-        }
         for (key, value) in uevent.properties.iter() {
             let _valid_before = properties.set(key, value);
         }
@@ -86,20 +83,13 @@ fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
         ifindex: uevent.ifindex().or_else(|| device.and_then(Device::ifindex)),
         node,
         properties,
-        before: before(event),
         device: device.cloned(),
-    }
-}
-
-/// What rules still see of earlier events: the tags that the device ever had; of one that is removed, all.
-fn before(event: &Event<'_>) -> Before {
-    let Some(record) = event.record else { return Before::default() };
-    let removed = event.uevent.action == Action::Remove;
-    let then = |there: &BTreeSet<Tag>| if removed { there.clone() } else { BTreeSet::new() };
-    Before {
-        tags: record.tags.clone(),
-        current_tags: then(&record.current_tags),
-        links: record.links.iter().filter(|_| removed).cloned().collect(),
+        before: Before {
+            links: going.map(|record| record.links.clone()).unwrap_or_default(),
+            current_tags: going.map(|record| record.current_tags.clone()).unwrap_or_default(),
+            tags: record.map(|record| record.tags.clone()).unwrap_or_default(),
+            init_usec: record.and_then(|record| record.init_usec).or_else(machine::uptime_usec),
+        },
     }
 }
 

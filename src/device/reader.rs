@@ -170,14 +170,16 @@ impl<'t> Reader<'t> {
 }
 
 /// A device's attribute as a path below the source's root. A leading `..` is the directory above: a device's directory
-/// is not reached through links. A `/` in front means nothing. `None` for a name that has a NUL or leads above the root.
+/// is not reached through links. `.` and empty parts mean nothing. `None` for a name that has a NUL or leads above the root.
 fn path_below(device: &Device, name: &[u8]) -> Option<Vec<u8>> {
     if name.contains(&0) {
         return None;
     }
     let devpath = device.devpath();
     let mut base = devpath.relative();
-    let mut rest = name.trim_start_with(|c| c == '/');
+    let parts = name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    let name = bstr::join("/", parts);
+    let mut rest = name.as_slice();
     while let Some(after) = rest.strip_prefix(b"..") {
         if !after.is_empty() && !after.starts_with(b"/") {
             break;

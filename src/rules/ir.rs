@@ -12,6 +12,7 @@ use super::template::Template;
 use crate::diag::{Place, SourceFile};
 use crate::ids::Tag;
 use crate::text::Pattern;
+use crate::text::c_integer;
 
 /// A rule file in force.
 #[derive(Debug)]
@@ -359,4 +360,26 @@ pub enum StringEscape {
     None,
     /// Spaces and slashes too.
     Replace,
+}
+
+/// The words of `log_level`, and the numbers that they stand for.
+pub const LOG_LEVELS: [(&str, u8); 8] = [
+    ("emerg", 0),
+    ("alert", 1),
+    ("crit", 2),
+    ("err", 3),
+    ("warning", 4),
+    ("notice", 5),
+    ("info", 6),
+    ("debug", 7),
+];
+
+/// Reads the value of `log_level`: a word or a number of [`LOG_LEVELS`], or `reset`, which is `None`.
+pub fn log_level(text: &[u8]) -> Option<Option<u8>> {
+    if text == b"reset" {
+        return Some(None);
+    }
+    let named = LOG_LEVELS.iter().find(|(word, _)| word.as_bytes() == text).map(|(_, level)| *level);
+    let number = || c_integer(text).and_then(|level| u8::try_from(level).ok()).filter(|level| *level <= 7);
+    named.or_else(number).map(Some)
 }

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use bstr::{BString, ByteSlice};
 
 use super::template::Template;
-use crate::text::space::is_space;
+use crate::text::split_command;
 
 /// Text with substitutions, and what is made of it if it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -112,28 +112,6 @@ impl Prepare for Owner {
     }
 }
 
-/// Splits a command line at white space; `'…'` and `"…"` hold words together, a backslash is an ordinary byte. A quote
-/// that is not closed reaches to the end.
-pub fn split_command(line: &[u8]) -> Vec<BString> {
-    let mut words = Vec::new();
-    let mut word: Option<BString> = None;
-    let mut quote: Option<u8> = None;
-    for &byte in line {
-        match quote {
-            Some(end) if byte == end => quote = None,
-            Some(_) => word.get_or_insert_default().push(byte),
-            None if matches!(byte, b'\'' | b'"') => {
-                word.get_or_insert_default();
-                quote = Some(byte);
-            }
-            None if is_space(byte) => words.extend(word.take()),
-            None => word.get_or_insert_default().push(byte),
-        }
-    }
-    words.extend(word);
-    words
-}
-
 /// `net.ipv4.ip_forward` as the path below `/proc/sys`. As in sysctl(8), what comes first is the separator: if that is
 /// `.`, then `/` stands for a dot in a name.
 pub fn sysctl_path(name: &[u8]) -> BString {
@@ -155,25 +133,6 @@ pub fn sysctl_path(name: &[u8]) -> BString {
 mod tests {
     use super::*;
     use crate::rules::template::Limit;
-
-    #[test]
-    fn command_lines() {
-        let cases: &[(&str, &[&str])] = &[
-            ("a b", &["a", "b"]),
-            ("  a\t b  ", &["a", "b"]),
-            ("", &[]),
-            ("/bin/echo 'a b' c", &["/bin/echo", "a b", "c"]),
-            ("x\"y z\"w", &["xy zw"]),
-            ("a '' b", &["a", "", "b"]),
-            ("a\\ b", &["a\\", "b"]),
-            ("a 'b c", &["a", "b c"]),
-            ("a \"it's\"", &["a", "it's"]),
-        ];
-        for (line, expected) in cases {
-            let expected: Vec<BString> = expected.iter().map(|w| BString::from(*w)).collect();
-            assert_eq!(split_command(line.as_bytes()), expected, "{line}");
-        }
-    }
 
     #[test]
     fn sysctls() {

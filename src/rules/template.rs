@@ -8,7 +8,7 @@ use std::ops::Deref;
 use bstr::{BStr, BString, ByteSlice};
 
 use super::prepared::{Owner, Prepare};
-use crate::text::number::integer;
+use crate::text::c_integer;
 
 /// Text with substitutions.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -331,7 +331,8 @@ fn substitution(text: &[u8], at: usize, table: &Table) -> Result<Option<(Piece, 
     let (argument, next) = match text.get(behind) {
         Some(b'{') => {
             let inner = text.get(behind + 1..).unwrap_or_default();
-            let end = inner.find_byte(b'}').filter(|end| *end > 0).ok_or_else(braces)?;
+            let is_name = |end: &usize| (1..=Limit::Path.most()).contains(end);
+            let end = inner.find_byte(b'}').filter(is_name).ok_or_else(braces)?;
             (inner.get(..end), behind + 1 + end + 1)
         }
         _ => (None, behind),
@@ -368,7 +369,7 @@ fn var(letter: u8, argument: Option<&[u8]>) -> Option<Var> {
 fn words(argument: Option<&[u8]>) -> Option<Words> {
     let Some(argument) = argument else { return Some(Words::All) };
     let (digits, onward) = argument.strip_suffix(b"+").map_or((argument, false), |digits| (digits, true));
-    let number = u32::try_from(integer(digits)?).ok()?;
+    let number = u32::try_from(c_integer(digits)?).ok()?;
     Some(match (number, onward) {
         (0, _) => Words::All,
         (_, true) => Words::From(number),
@@ -404,12 +405,8 @@ mod tests {
             ("%c{0}", vec![Part::Var(Var::Result(Words::All))]),
             ("%c{2+}", vec![Part::Var(Var::Result(Words::From(2)))]),
             (
-                "%c{ 2}%c{02}",
-                vec![Part::Var(Var::Result(Words::One(2))), Part::Var(Var::Result(Words::One(2)))],
-            ),
-            (
-                "%c{0x2}%c{+2}",
-                vec![Part::Var(Var::Result(Words::One(2))), Part::Var(Var::Result(Words::One(2)))],
+                "%c{0x2}%c{ +010+}",
+                vec![Part::Var(Var::Result(Words::One(2))), Part::Var(Var::Result(Words::From(8)))],
             ),
             ("$result", vec![Part::Var(Var::Result(Words::All))]),
             ("cam/$index", vec![text("cam/"), Part::Var(Var::Index)]),
@@ -434,9 +431,10 @@ mod tests {
         let (template, errors) = Template::parse(b"a%z b");
         assert_eq!(template.constant().unwrap(), "a%z b");
         assert_eq!(errors, [TemplateError::Unknown { at: 1, word: "%z".into() }]);
-        for cut in
-            ["a$attr", "a$attr{", "a$env{}", "a%s", "a%c{x}b", "a%c{+}b", "a%c{2x}b", "a%c{-1}b", "a%c{2 }b"]
-        {
+        for cut in [
+            "a$attr", "a$attr{", "a$env{}", "a%s", "a%c{}", "a%c{x}b", "a%c{+}b", "a%c{2x}b", "a%c{-1}",
+            "a%c{2 }b", "a%k{}",
+        ] {
             let (template, errors) = Template::parse(cut.as_bytes());
             assert_eq!(template.constant().unwrap(), "a", "{cut}");
             assert!(matches!(errors[..], [TemplateError::Braces { at: 1, .. }]), "{cut}");

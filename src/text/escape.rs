@@ -106,6 +106,7 @@ mod tests {
             (b"a\\x20b", SafeExtra::None, b"a\\x20b"),
             (b"a\\b", SafeExtra::None, b"a_b"),
             (b"\"'`;", SafeExtra::Value, b"____"),
+            (b"a\x0bb\x0cc\rd", SafeExtra::Value, b"a b c d"),
         ];
         for (text, extra, expected) in cases {
             assert_eq!(replace_unsafe(text, *extra).as_bstr(), expected.as_bstr(), "{text:?} {extra:?}");
@@ -114,7 +115,9 @@ mod tests {
 
     #[test]
     fn whitespace() {
-        for (text, expected) in [("  a  b\tc ", "a_b_c"), ("", ""), ("   ", ""), ("x", "x")] {
+        for (text, expected) in
+            [("  a  b\tc ", "a_b_c"), ("", ""), ("   ", ""), ("x", "x"), ("\x0bx\x0b\x0cy", "x_y")]
+        {
             assert_eq!(collapse_whitespace(text.as_bytes()), expected);
         }
     }

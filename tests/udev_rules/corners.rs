@@ -156,7 +156,6 @@ pub(crate) const HOLDS: &[(Device, &str, bool)] = &[
 /// Lines, and what they leave. Tags that are set anew come before those that stay.
 pub(crate) const DONE: &[(Device, &str, &str)] = &[
     (Partition, "TAG+=\"@x\", TAG=\"@y\"\nTAG!=\"@x\", ENV{@}=\"1\"", "1; tag @y"),
-    (Partition, "TAG+=\"@a\"\nTAG-=\"@a\"\nTAG!=\"@a*\", ENV{@}=\"1\"", ""),
     (
         Partition,
         "TAG+=\"@a\"\nTAG-=\"@a\"\nENV{TAGS}==\"*:@a:*\", ENV{CURRENT_TAGS}!=\"*:@a:*\", ENV{@}=\"1\"",
@@ -289,7 +288,6 @@ pub(crate) const DONE: &[(Device, &str, &str)] = &[
     (Lo, r#"IMPORT{parent}="*", ENV{@}="1""#, ""),
     (Lo, r#"TAGS=="@", TAG+="@", ENV{@}="1""#, ""),
     (Lo, "TAG+=\"@\"\nTAGS==\"@\", ENV{@}=\"1\"", "1; tag @"),
-    (Lo, "TAG+=\"@\"\nTAG-=\"@\"\nTAGS!=\"@\", ENV{@}=\"1\"", ""),
     (Partition, "ENV{FACT_G}=\"1\"\nIMPORT{file}=\"<dir>/facts\", ENV{@}=\"[$env{FACT_G}]\"", "[]"),
     (
         Partition,

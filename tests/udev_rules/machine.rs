@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use nameplate::decide::{Dry, Event, EventHost, Plan, ProgramRunner, Records, Surroundings, decide};
 use nameplate::device::{Reader, Source, Tree};
 use nameplate::diag::SourceFile;
-use nameplate::ids::{Action, DevPath, DeviceId, SeqNum, Tag};
+use nameplate::ids::{Action, DevPath, DeviceId, LinkName, SeqNum, Tag};
 use nameplate::properties::Properties;
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
@@ -89,6 +89,15 @@ impl ProgramRunner for Programs {
             b"/bin/facts" => Some(FACTS.into()),
             b"/bin/crlf" => Some("a\r\n".into()),
             b"/bin/nul" => Some("a\0b\n".into()),
+            b"/bin/lines" => Some("a\tb\n\r\n".into()),
+            b"/bin/zeros" => Some(BString::from(b"a\0b\n".as_slice())),
+            b"/bin/more" => Some("MORE_A=1\rMORE_B=2\nMORE_D=\"\"\nMORE_E=\n\0MORE_C=3\n".into()),
+            b"/bin/told" => {
+                let keys: Vec<&[u8]> = told.iter().map(|(key, _)| key.as_bytes()).collect();
+                let version = told.get("UDEV_DATABASE_VERSION").unwrap_or_default();
+                let first = keys.iter().filter(|key| !key.starts_with(b"C")).take(4);
+                Some(bstr::concat([version.as_bytes(), b" ", &bstr::join(",", first)]).into())
+            }
             b"/bin/env" => {
                 Some(told.iter().map(|(key, value)| format!("{key}={value} ")).collect::<String>().into())
             }
@@ -139,7 +148,7 @@ impl Machine {
         for (file, text) in [
             ("facts", FACTS),
             ("proc/sys/kernel/ostype", "Linux\n"),
-            ("proc/cmdline", "ro quiet name=value\n"),
+            ("proc/cmdline", "ro quiet name=value name with-dash=1 \"quoted=a b\" empty=\n"),
         ] {
             fs::create_dir_all(at.join(file).parent().unwrap()).unwrap();
             fs::write(at.join(file), text).unwrap();
@@ -160,7 +169,9 @@ impl Machine {
 
     /// The same with all that was seen on the way.
     pub(crate) fn explain(&self, device: Device, action: Action, text: &str) -> (Plan, Trace) {
-        self.after(&record(&[("KEPT", "yes")], &[]), device, action, text)
+        let links = [LinkName::new(b"of_before").unwrap()].into();
+        let old = Record { links, ..record(&[("KEPT", "yes")], &["tag_of_before"]) };
+        self.after(&old, device, action, text)
     }
 
     /// The same where earlier events left a record.

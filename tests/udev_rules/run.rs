@@ -190,6 +190,32 @@ fn a_removal_has_neither_links_nor_permissions() {
 }
 
 #[test]
+fn a_removal_sees_what_the_device_has() {
+    let machine = Machine::new();
+    let cases = [
+        ("TAG==\"tag_of_before\", ENV{X}=\"1\"", true, false),
+        ("TAGS==\"tag_of_before\", ENV{X}=\"1\"", true, false),
+        ("TAG-=\"tag_of_before\"\nTAG!=\"tag_of_before\", ENV{X}=\"1\"", true, true),
+        ("TAG=\"\"\nTAG!=\"tag_of_before\", ENV{X}=\"1\"", true, true),
+        ("SYMLINK==\"of_before\", ENV{X}=\"1\"", true, false),
+        ("ENV{KEPT}==\"yes\", ENV{X}=\"1\"", true, false),
+        ("ENV{X}=\"$links\"", true, false),
+        ("ENV{DEVLINKS}==\"/dev/of_before\", ENV{X}=\"1\"", true, false),
+        ("ENV{CURRENT_TAGS}==\":tag_of_before:\", ENV{X}=\"1\"", true, false),
+        ("ENV{TAGS}==\":tag_of_before:\", ENV{X}=\"1\"", true, true),
+        // nothing is left to import: it is all there
+        ("IMPORT{db}==\"KEPT\", ENV{X}=\"1\"", false, true),
+        ("IMPORT{db}!=\"KEPT\", ENV{X}=\"1\"", true, false),
+    ];
+    for (text, removed, added) in cases {
+        for (action, expected) in [(Action::Remove, removed), (Action::Add, added)] {
+            let plan = machine.plan(Device::Partition, action, text);
+            assert_eq!(plan.properties.iter().any(|p| p.key == "X"), expected, "{text} {action:?}");
+        }
+    }
+}
+
+#[test]
 fn together() {
     let machine = Machine::new();
     let dir = machine.dir.path().to_str().unwrap();

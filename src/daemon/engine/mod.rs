@@ -35,6 +35,7 @@ use crate::log;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
+use crate::rules::eval::Job;
 use crate::rules::toml::{Accounts, accounts_of};
 use crate::rules::trace::Unobserved;
 use crate::store::database::Database;
@@ -85,7 +86,7 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
-    /// How long an event waits before the programs at its end are run.
+    /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added.
     pub read_only_disks: bool,
@@ -198,6 +199,12 @@ impl Engine {
     /// Users and groups, for names in rules.
     pub fn accounts(&self) -> &dyn Accounts {
         &*self.accounts
+    }
+
+    /// True when programs of rules have run for this plan, or would have if they had not before.
+    pub(super) fn runs_programs(&self, plan: &Plan) -> bool {
+        let at_the_end = plan.run.iter().any(|given| matches!(given.value, Job::Program(_)));
+        at_the_end || plan.event.id.as_ref().is_some_and(|id| self.memory.has(id))
     }
 
     /// The device directory.
@@ -398,9 +405,12 @@ impl Engine {
             self.carry_out(&id, old, &plan, &written)
         };
         if runs {
-            std::thread::sleep(self.site.exec_delay);
-            let environment = plan.shown_properties(&record, &self.site.roots);
-            event::run(&plan, &environment, &self.programs, &mut host, deadline);
+            let mut environment = plan.shown_properties(&record, &self.site.roots);
+            if !removed {
+                let _valid = environment.set(PROCESSING, "1");
+            }
+            let delay = self.site.exec_delay;
+            event::run(&plan, &environment, &self.programs, &mut host, deadline, delay);
         }
         if removed {
             self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());

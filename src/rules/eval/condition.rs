@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::diag::{Diagnostic, Place};
 use crate::ids::{Action, sysname};
 use crate::properties::Properties;
-use crate::rules::host::Host;
+use crate::rules::host::{Host, OUTPUT_MAX};
 use crate::rules::ir::{Condition, Import, Subject, Test};
 use crate::rules::prepared::{Owner, Prepare, sysctl_path};
 use crate::rules::template::Template;
@@ -20,7 +20,10 @@ use crate::rules::trace::{Spot, Value};
 use crate::text::{Case, Pattern, SafeExtra, replace_unsafe, space};
 
 /// Properties that belong to the kernel or the record: an import never sets them.
-const NOT_IMPORTED: [&[u8]; 12] = [
+const NOT_IMPORTED: [&[u8]; 15] = [
+    b"CURRENT_TAGS",
+    b"USEC_INITIALIZED",
+    b"UDEV_DATABASE_VERSION",
     b"ACTION",
     b"DEVLINKS",
     b"DEVNAME",
@@ -65,10 +68,14 @@ impl<H: Host> Evaluation<'_, H> {
     /// Runs what a condition's subject runs, if it is a program or an import.
     pub(super) fn act(&mut self, place: &Place, subject: &Subject) -> Option<Value<'static>> {
         let done = match subject {
-            Subject::Program(command) => match self.argv(command) {
-                Ok(argv) => self.program_result(&argv).map_err(Miss::Failed),
-                Err(error) => Err(error.into()),
-            },
+            Subject::Program(command) => {
+                // before its own command line is made: `$result` has no text there
+                self.result.clear();
+                match self.argv(command) {
+                    Ok(argv) => self.program_result(&argv).map_err(Miss::Failed),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Subject::Import(import) => self.import(place, import),
             _ => return None,
         };
@@ -80,9 +87,8 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     fn program_result(&mut self, argv: &[BString]) -> Result<(), String> {
-        self.result.clear();
         let stdout = self.run_now(argv)?;
-        let text = stdout.trim_end_with(|c| c == '\n');
+        let text = until_nul(&stdout).trim_end_with(|c| c == '\n');
         self.result = replace_unsafe(text, SafeExtra::Value);
         Ok(())
     }
@@ -105,8 +111,8 @@ impl<H: Host> Evaluation<'_, H> {
         let found = match import {
             Import::Program(command) => {
                 let argv = self.argv(command)?;
-                let said = self.run_now(&argv)?;
-                self.without_empty(parse_lines(&said))
+                let stdout = self.run_now(&argv)?;
+                self.without_empty(parse_lines(whole_lines(until_nul(&stdout))))
             }
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;
@@ -116,10 +122,7 @@ impl<H: Host> Evaluation<'_, H> {
             Import::File(path) => {
                 let path = self.expand(path)?;
                 match self.host.read_file(&path) {
-                    Ok(found) => {
-                        let found = parse_lines(&found.ok_or("the file is not there")?);
-                        self.without_empty(found)
-                    }
+                    Ok(found) => self.without_empty(parse_lines(&found.ok_or("the file is not there")?)),
                     Err(error) => {
                         let message = format!("can't import from `{path}`: {error}");
                         self.out.diagnostics.push(Diagnostic::warning(
@@ -145,7 +148,7 @@ impl<H: Host> Evaluation<'_, H> {
                 let key = self.expand(key)?;
                 let value =
                     self.host.command_line(&key).ok_or("the kernel's command line has no such key")?;
-                [(key, value)].into_iter().collect()
+                self.without_empty([(key, value)].into_iter().collect())
             }
             Import::Parent(pattern) => self.of_parent(pattern)?,
             Import::ParentNamed(pattern) => {
@@ -158,10 +161,10 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     /// The properties of the device above whose names match.
-    fn of_parent(&self, names: &Pattern) -> Result<Properties, String> {
+    fn of_parent(&mut self, names: &Pattern) -> Result<Properties, String> {
         let parent = self.facts.device.as_ref().and_then(Device::parent);
         let all = self.host.properties(&parent.ok_or("the device has no parent")?);
-        Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
+        Ok(self.without_empty(all.in_order().filter(|(key, _)| names.matches(key)).collect()))
     }
 
     /// What is given without a value is taken away; the rest is left.
@@ -172,11 +175,11 @@ impl<H: Host> Evaluation<'_, H> {
             self.out.properties.remove(key);
             self.out.set.remove(key);
         }
-        found.iter().filter(|(_, value)| !value.is_empty()).collect()
+        found.in_order().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     fn take(&mut self, place: &Place, found: &Properties) {
-        for (key, value) in found.iter().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
+        for (key, value) in found.in_order().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
             self.set_property(place, key, value);
         }
     }
@@ -198,7 +201,7 @@ impl<H: Host> Evaluation<'_, H> {
             Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
             Subject::Tag => match on {
                 Spot::Event => Value::Many(
-                    self.tags_so_far()
+                    self.current_tags()
                         .into_iter()
                         .map(|tag| Cow::Borrowed(BStr::new(tag.as_str())))
                         .collect(),
@@ -245,8 +248,8 @@ impl<H: Host> Evaluation<'_, H> {
         value: impl FnOnce(&[u8]) -> Value<'v>,
     ) -> Value<'v> {
         match name.constant() {
-            Some(name) => value(name),
-            None => match self.expand_about(name, matched) {
+            Some(text) if text.len() <= name.limit().most() => value(text),
+            _ => match self.expand_about(name, matched) {
                 Ok(name) => value(&name),
                 Err(error) => Value::Unasked(Cow::Owned(error.to_string())),
             },
@@ -302,7 +305,24 @@ fn maybe_borrowed(text: Option<&BString>) -> Value<'_> {
 
 /// The properties that outlive the event: what programs, listeners and the record get.
 pub(super) fn lasting(properties: &Properties) -> Properties {
-    properties.iter().filter(|(key, _)| !key.starts_with(b".")).collect()
+    let mut out = properties.clone();
+    for (key, _) in properties.iter().filter(|(key, _)| key.starts_with(b".")) {
+        out.remove(key);
+    }
+    out
+}
+
+/// What a program printed, as C's strings hold it.
+fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The text without its last line, if there may have been more of it than is kept.
+fn whole_lines(text: &[u8]) -> &[u8] {
+    if text.len() < OUTPUT_MAX {
+        return text;
+    }
+    text.get(..text.rfind_byte(b'\n').unwrap_or(0)).unwrap_or_default()
 }
 
 /// Whether a condition's value is what its test asks for.

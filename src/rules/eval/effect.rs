@@ -258,6 +258,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         }
         if op == ListOp::Set {
             self.out.links.clear();
+            self.old_links.clear();
         }
         for template in names {
             // One name that can't be used leaves the others alone.
@@ -296,7 +297,10 @@ impl<'e, H: Host> Evaluation<'e, H> {
 
     fn link(&mut self, place: &Place, op: ListOp, text: &BString) {
         match LinkName::new(text) {
-            Ok(name) if op == ListOp::Remove => drop(self.out.links.remove(&name)),
+            Ok(name) if op == ListOp::Remove => {
+                self.out.links.remove(&name);
+                self.old_links.remove(&name);
+            }
             Ok(name) if Some(name.as_bytes()) == self.facts.node.as_ref().map(|n| n.as_slice()) => {}
             // The first rule that asks for a link is the one to show.
             Ok(name) => drop(self.out.links.entry(name).or_insert_with(|| place.clone())),
@@ -385,21 +389,31 @@ impl<'e, H: Host> Evaluation<'e, H> {
             self.out.set.remove(key);
             return Ok(());
         }
-        self.out.properties.set(key, value)?;
-        self.out.set.insert(key.clone(), place.clone());
+        self.put(place, key, &value)?;
+        Ok(())
+    }
+
+    /// What rules set first stands behind what the event came with.
+    fn put(&mut self, place: &Place, key: &[u8], value: &[u8]) -> Result<(), PropertyError> {
+        if self.out.set.contains_key(key.as_bstr()) {
+            self.out.properties.set(key, value)?;
+        } else {
+            self.out.properties.set_last(key, value)?;
+        }
+        self.out.set.insert(key.into(), place.clone());
         Ok(())
     }
 
     /// Sets a property whose value comes from outside of the rules.
     pub(super) fn set_property(&mut self, place: &Place, key: &[u8], value: &[u8]) {
-        match self.out.properties.set(key, value) {
-            Ok(()) => drop(self.out.set.insert(key.into(), place.clone())),
-            Err(error) => self.refuse(place, &error.into()),
+        if let Err(error) = self.put(place, key, value) {
+            self.refuse(place, &error.into());
         }
     }
 
     fn tag(&mut self, place: &Place, op: ListOp, text: BString) -> Result<(), Refusal> {
         if op == ListOp::Set {
+            self.old_tags.clear();
             let all = std::mem::take(&mut self.out.tags);
             self.out.tags =
                 all.into_iter().filter(|(tag, _)| self.is_fixed(&Thing::Tag(tag.clone()))).collect();
@@ -411,6 +425,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         }
         let tag = Tag::new(&text).map_err(|error| Refusal::Tag(text, error))?;
         if op == ListOp::Remove {
+            self.old_tags.remove(&tag);
             if self.out.tags.remove(&tag).is_some() {
                 self.out.dropped_tags.insert(tag);
             }
@@ -517,7 +532,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         let Some(job) = job else { return };
         if op == ListOp::Remove {
             self.out.run.retain(|given| given.value != job);
-        } else if !self.out.run.iter().any(|given| given.value == job) {
+        } else {
             self.out.run.push(Given { value: job, from: place.clone() });
         }
     }

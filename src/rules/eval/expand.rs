@@ -9,10 +9,10 @@ use crate::ids::sysnum;
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::Command;
-use crate::rules::prepared::{Owner, split_command};
+use crate::rules::prepared::Owner;
 use crate::rules::template::{AttributeName, Limit, Part, Template, Var, Words};
 use crate::rules::trace::Spot;
-use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe, space};
+use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe, space, split_command};
 
 /// Why a template has no value in this event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -213,19 +213,21 @@ fn pick_words(text: &[u8], words: Words) -> &[u8] {
 }
 
 /// The `KEY=VALUE` lines of a text. Blank lines, comments, lines without `=`, empty values and such with one quote are
-/// left out; one pair of quotes around a value is removed, and may hold nothing. Values that no record can hold are left
-/// out too.
+/// left out; one pair of quotes around a value is removed, and where there is nothing between them the property is to be
+/// taken away: its value is empty. Values that no record can hold are left out too.
 pub(super) fn parse_lines(text: &[u8]) -> Properties {
     let mut out = Properties::new();
+    // as udev's reader of files takes them, a NUL ends a line too
     for line in text.split(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
         let line = space::trim(line);
         let Some((key, value)) = line.split_once_str(b"=").filter(|_| !line.starts_with(b"#")) else {
             continue;
         };
         let value = match space::trim(value) {
+            b"" => continue,
             [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
-            // Nothing, or a quote without its other half: the line is no assignment.
-            [] | [b'"' | b'\'', ..] => continue,
+            // A quote without its other half: the line is no assignment.
+            [b'"' | b'\'', ..] => continue,
             value => value,
         };
         let _left_out = out.set(space::trim(key), value);
@@ -255,8 +257,8 @@ mod tests {
 
     #[test]
     fn import_lines() {
-        let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\nJ=\"\"\nK=1\rL=2\0M=3\n";
+        let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\nJ=1\rK=\"\"\0L=1\n";
         let found: Vec<String> = parse_lines(text).iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20", "J=", "K=1", "L=2", "M=3"]);
+        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20", "J=1", "K=", "L=1"]);
     }
 }

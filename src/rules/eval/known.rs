@@ -8,35 +8,22 @@ use bstr::{BStr, BString};
 
 use super::Evaluation;
 use super::condition::lasting;
-use crate::ids::{Action, LinkName, Tag};
+use crate::ids::{LinkName, Tag};
 use crate::properties::Properties;
 use crate::rules::host::Host;
 
-/// The properties that follow from links and tags.
-const DERIVED: [&str; 3] = ["DEVLINKS", "TAGS", "CURRENT_TAGS"];
+/// The properties that nobody sets: libudev makes them of links, tags and record when it is asked.
+const DERIVED: [&str; 4] = ["CURRENT_TAGS", "DEVLINKS", "TAGS", "USEC_INITIALIZED"];
 
 impl<H: Host> Evaluation<'_, H> {
-    /// The tags that a condition sees: those of earlier events and those that a rule took away again count, as they do in
-    /// udev; of a device that is removed those that it has.
-    pub(super) fn tags_so_far(&self) -> BTreeSet<&Tag> {
-        match self.facts.action {
-            Action::Remove => self.current_tags(),
-            _ => self.out.past_tags(self.facts).chain(self.out.tags.keys()).collect(),
-        }
-    }
-
     /// The tags that rules have given in this event; of a device that is removed also those that it has.
-    fn current_tags(&self) -> BTreeSet<&Tag> {
-        let out = &self.out;
-        let had = self.facts.before.current_tags.iter();
-        had.filter(|tag| !out.forgets_tags && !out.dropped_tags.contains(*tag))
-            .chain(out.tags.keys())
-            .collect()
+    pub(super) fn current_tags(&self) -> BTreeSet<&Tag> {
+        self.old_tags.iter().chain(self.out.tags.keys()).collect()
     }
 
     /// The links that rules have given so far; of a device that is removed also those that it has.
     pub(super) fn links_so_far(&self) -> BTreeSet<&LinkName> {
-        self.facts.before.links.iter().chain(self.out.links.keys()).collect()
+        self.old_links.iter().chain(self.out.links.keys()).collect()
     }
 
     /// A property of the event, or one that every event has.
@@ -50,13 +37,14 @@ impl<H: Host> Evaluation<'_, H> {
         let mut all = lasting(&self.out.properties);
         for key in DERIVED {
             if let Some(value) = self.derived(key.as_bytes()).filter(|_| all.get(key).is_none()) {
-                let _without_newlines = all.set(key, value);
+                let _always_valid = all.set(key, value);
             }
         }
+        let _always_valid = all.set("UDEV_DATABASE_VERSION", "1");
         all
     }
 
-    /// A property that follows from links or tags; `None` if there are none of them.
+    /// A property that nobody sets; `None` if there is nothing to make it of.
     fn derived(&self, key: &[u8]) -> Option<BString> {
         let listed = |tags: BTreeSet<&Tag>| {
             let names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
@@ -70,6 +58,7 @@ impl<H: Host> Evaluation<'_, H> {
             }
             b"TAGS" => listed(self.out.past_tags(self.facts).chain(self.out.tags.keys()).collect()),
             b"CURRENT_TAGS" => listed(self.current_tags()),
+            b"USEC_INITIALIZED" => self.facts.before.init_usec.map(|usec| usec.to_string().into()),
             _ => None,
         }
     }

@@ -17,6 +17,8 @@ pub(crate) mod testing;
 mod tests;
 mod walk;
 
+use std::collections::BTreeSet;
+
 use bstr::BString;
 
 pub(super) use self::condition::holds;
@@ -27,6 +29,7 @@ use super::host::Host;
 use super::ir::{Condition, Rule, Step, StepKind, StringEscape, Subject};
 use super::trace::{Observer, Seen, Spot};
 use crate::diag::Place;
+use crate::ids::{LinkName, Tag};
 use crate::properties::Properties;
 
 /// Runs the rules over an event.
@@ -57,6 +60,9 @@ struct Evaluation<'e, H> {
     out: Outcome,
     /// The device that met the last group of conditions on the way up.
     matched: Option<Spot>,
+    /// Links and tags of the last event that a device which is removed still has.
+    old_links: BTreeSet<LinkName>,
+    old_tags: BTreeSet<Tag>,
     /// The output of the last program.
     result: BString,
     /// The number of the rule's `index`.
@@ -76,6 +82,8 @@ impl<'e, H: Host> Evaluation<'e, H> {
             host,
             out: Outcome { properties: facts.properties.clone(), ..Outcome::default() },
             matched: None,
+            old_links: facts.before.links.clone(),
+            old_tags: facts.before.current_tags.clone(),
             result: BString::default(),
             index: None,
             escape: None,

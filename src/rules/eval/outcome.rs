@@ -31,21 +31,23 @@ pub struct EventFacts {
     pub node: Option<BString>,
     /// The properties that rules start with.
     pub properties: Properties,
-    /// What earlier events left of the device.
-    pub before: Before,
     /// The device in the tree; `None` when it has gone and nobody kept it: then it has no attributes and no parents.
     pub device: Option<Device>,
+    /// What earlier events left.
+    pub before: Before,
 }
 
-/// What earlier events left of a device, as far as rules see it.
+/// What is known of a device from earlier events.
 #[derive(Debug, Clone, Default)]
 pub struct Before {
-    /// Every tag that it ever had.
-    pub tags: BTreeSet<Tag>,
-    /// The tags that it has: only a device that is removed still has some before a rule gives them.
-    pub current_tags: BTreeSet<Tag>,
-    /// The links that it has; the same holds for them.
+    /// The links of one that is removed; nothing else has links before the rules give it some.
     pub links: BTreeSet<LinkName>,
+    /// The tags that it has, of one that is removed.
+    pub current_tags: BTreeSet<Tag>,
+    /// All tags that it ever had.
+    pub tags: BTreeSet<Tag>,
+    /// When it was seen first, in microseconds since the system's start.
+    pub init_usec: Option<u64>,
 }
 
 /// A value and the place of the rule that gave it.

@@ -421,6 +421,7 @@ fn jobs() {
         [
             words(&["/bin/logger", "it is /dev/ttyUSB0;  two  words"]),
             Job::Builtin { name: "kmod".into(), arguments: vec!["load".into(), "ttyUSB0".into()] },
+            words(&["/bin/logger", "it is /dev/ttyUSB0;  two  words"]),
         ]
     );
     assert_eq!(jobs(vec![vec![log()], vec![run(ListOp::Set, &["/bin/b"])]]), [words(&["/bin/b"])]);
@@ -461,7 +462,7 @@ fn what_programs_are_given() {
     let mut host = Scripted::new(&machine);
     evaluate(&rules, &machine.facts(Action::Add, TTY), &mut host, &mut Unobserved);
     // ACTION, DEVNAME, MAJOR, MINOR and A; not .T
-    assert_eq!(host.log, ["/bin/words  two  words ttyUSB0 with 5"]);
+    assert_eq!(host.log, ["/bin/words  two  words ttyUSB0 with 6"]);
 }
 
 #[test]

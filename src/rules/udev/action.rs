@@ -10,10 +10,9 @@ use super::line::{Cx, Lost, Parts};
 use crate::config::ResolveNames;
 use crate::ids::Tag;
 use crate::properties::Properties;
-use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape};
+use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape, log_level};
 use crate::rules::template::{Limit, Template};
-use crate::text::number::integer;
-use crate::text::space;
+use crate::text::{c_integer, space};
 
 /// The options, as the man page lists them.
 pub const OPTIONS: &[&str] = &[
@@ -31,18 +30,6 @@ pub const OPTIONS: &[&str] = &[
 
 /// Options that udev had once; they mean nothing.
 const OLD_OPTIONS: &[&str] = &["last_rule", "ignore_device", "ignore_remove", "all_partitions"];
-
-/// The words of `log_level`, and the numbers that they stand for.
-const LOG_LEVELS: [(&str, u8); 8] = [
-    ("emerg", 0),
-    ("alert", 1),
-    ("crit", 2),
-    ("err", 3),
-    ("warning", 4),
-    ("notice", 5),
-    ("info", 6),
-    ("debug", 7),
-];
 
 /// The key that an effect of udev's belongs to, if `:=` can make it final.
 pub(super) fn final_key(effect: &Effect) -> Option<&'static str> {
@@ -264,7 +251,7 @@ fn option(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Option<Effect>, Lost> {
             if let Some(node) = value.strip_prefix(b"static_node=") {
                 Effect::StaticNode { node: node.into(), tags: Vec::new() }
             } else if let Some(number) = value.strip_prefix(b"link_priority=") {
-                let number = integer(number).and_then(|number| i32::try_from(number).ok());
+                let number = c_integer(number).and_then(|number| i32::try_from(number).ok());
                 let hint = "write a number of at most 32 bits, as OPTIONS+=\"link_priority=10\"";
                 Effect::Priority(number.ok_or_else(|| bad_option(cx, token, hint))?)
             } else if let Some(level) = value.strip_prefix(b"log_level=") {
@@ -281,16 +268,6 @@ fn option(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Option<Effect>, Lost> {
 fn bad_option(cx: &mut Cx<'_>, token: &Token<'_>, hint: &str) -> Lost {
     let message = format!("`{}` has no value that the option takes", token.value);
     cx.lost(codes::BAD_OPTION, message, &token.value_span, hint)
-}
-
-fn log_level(text: &[u8]) -> Option<Option<u8>> {
-    if text == b"reset" {
-        return Some(None);
-    }
-    let named = LOG_LEVELS.iter().find(|(word, _)| word.as_bytes() == text).map(|(_, level)| *level);
-    let number =
-        || integer(text).filter(|level| (0..=7).contains(level)).and_then(|level| level.try_into().ok());
-    named.or_else(number).map(Some)
 }
 
 fn unknown_option(cx: &mut Cx<'_>, token: &Token<'_>) {

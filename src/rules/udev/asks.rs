@@ -157,13 +157,16 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
         b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line).into())),
         b"builtin" => Import::Builtin(Box::new(builtin(cx, token)?)),
         b"file" => Import::File(cx.template(token, Limit::Path)),
-        b"db" => Import::Db(cx.template(token, Limit::Path)),
-        b"cmdline" => Import::CommandLine(cx.template(token, Limit::Path)),
+        // a key as it stands: udev substitutes nothing here
+        b"db" => Import::Db(Template::literal(&token.value)),
+        b"cmdline" => Import::CommandLine(Template::literal(&token.value)),
         _ => {
             let template = cx.template(token, Limit::Path);
             match template.constant() {
-                Some(text) => Import::Parent(Pattern::single(text, Case::Sensitive)),
-                None => Import::ParentNamed(template),
+                Some(text) if text.len() <= Limit::Path.most() => {
+                    Import::Parent(Pattern::single(text, Case::Sensitive))
+                }
+                _ => Import::ParentNamed(template),
             }
         }
     })

@@ -170,6 +170,11 @@ fn attribute(name: &Template) -> Said<&BStr> {
     }
 }
 
+/// The text of a name in which udev substitutes nothing.
+fn verbatim(name: &Template) -> Said<&BStr> {
+    name.constant().ok_or_else(|| format!("a substitution in the name `{}`", name.text()))
+}
+
 fn condition_token(condition: &Condition, above: bool) -> Said {
     let Condition { subject, test } = condition;
     match subject {
@@ -214,8 +219,8 @@ fn import(source: &Import, sign: &str) -> Said {
         }
         Import::Builtin(builtin) => ("builtin", builtin_line(builtin)?),
         Import::File(path) => ("file", said(path)?.into()),
-        Import::Db(key) => ("db", said(key)?.into()),
-        Import::CommandLine(key) => ("cmdline", said(key)?.into()),
+        Import::Db(key) => ("db", verbatim(key)?.into()),
+        Import::CommandLine(key) => ("cmdline", verbatim(key)?.into()),
         Import::ParentNamed(pattern) => ("parent", said(pattern)?.into()),
         Import::Parent(pattern) => {
             if Pattern::single(pattern.text(), Case::Sensitive) != *pattern {
@@ -345,9 +350,7 @@ fn effect_tokens(effect: &Effect, fixed: bool) -> Said<Vec<BString>> {
         }
         Effect::Tag { op, tag } => plain("TAG", list_sign(*op, false)?, said(tag)?),
         Effect::WriteAttribute { name, value } => {
-            let name =
-                name.constant().ok_or_else(|| format!("a substitution in the name `{}`", name.text()))?;
-            token("ATTR", Some(name), "=", said(value)?, Case::Sensitive)
+            token("ATTR", Some(verbatim(name)?), "=", said(value)?, Case::Sensitive)
         }
         Effect::WriteSysctl { name, value } => {
             token("SYSCTL", Some(said(name)?), "=", said(value)?, Case::Sensitive)

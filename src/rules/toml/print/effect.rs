@@ -6,7 +6,7 @@ use super::condition::{builtin, command};
 use super::text::{in_list, key, one_or_list, said, string, template, utf8};
 use super::{Entries, Said};
 use crate::diag::Place;
-use crate::rules::ir::{Access, Effect, ListOp, Mode, Principal, StringEscape};
+use crate::rules::ir::{Access, Dump, Effect, LOG_LEVELS, ListOp, Mode, Principal, StringEscape};
 use crate::rules::toml::LABEL_KEYS;
 use crate::rules::toml::effect::final_key;
 
@@ -32,7 +32,7 @@ pub(super) const EFFECTS: &[(Chooser, Printer)] = &[
         |_| Ok(vec![("access".into(), string("active-user"))]),
     ),
     (|effect| matches!(effect, Effect::Watch(_)), |all| last(all, "watch", watch)),
-    (|effect| matches!(effect, Effect::StringEscape(_) | Effect::DbPersist), options),
+    (is_option, options),
     (|effect| matches!(effect, Effect::StaticNode { .. }), static_nodes),
     (|effect| matches!(effect, Effect::RunBuiltin { .. }), builtins),
     (|effect| matches!(effect, Effect::Run { .. }), programs),
@@ -204,11 +204,22 @@ fn writes(all: &[&Effect]) -> Said<Entries> {
     Ok(out)
 }
 
+fn is_option(effect: &Effect) -> bool {
+    matches!(effect, Effect::StringEscape(_) | Effect::DbPersist | Effect::LogLevel(_) | Effect::Dump(_))
+}
+
 fn options(all: &[&Effect]) -> Said<Entries> {
     let one = |effect: &&Effect| match effect {
         Effect::StringEscape(StringEscape::None) => Ok(string("string_escape=none")),
         Effect::StringEscape(StringEscape::Replace) => Ok(string("string_escape=replace")),
         Effect::DbPersist => Ok(string("db_persist")),
+        Effect::Dump(Dump::Text) => Ok(string("dump")),
+        Effect::Dump(Dump::Json) => Ok(string("dump-json")),
+        Effect::LogLevel(None) => Ok(string("log_level=reset")),
+        Effect::LogLevel(Some(level)) => {
+            let word = LOG_LEVELS.iter().find(|(_, number)| number == level).map(|(word, _)| *word);
+            word.map_or_else(wrong, |word| Ok(string(&format!("log_level={word}"))))
+        }
         _ => wrong(),
     };
     Ok(vec![("options".into(), one_or_list(&all.iter().map(one).collect::<Said<Vec<_>>>()?))])
