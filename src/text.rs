@@ -3,6 +3,7 @@
 mod escape;
 mod glob;
 mod set;
+pub mod space;
 mod words;
 
 pub use escape::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};

@@ -21,6 +21,7 @@ mod udev_rules {
     pub(crate) mod earlier;
     pub(crate) mod effects;
     pub(crate) mod limits;
+    pub(crate) mod links;
     pub(crate) mod machine;
     mod random;
     mod real;

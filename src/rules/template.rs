@@ -431,7 +431,10 @@ mod tests {
         let (template, errors) = Template::parse(b"a%z b");
         assert_eq!(template.constant().unwrap(), "a%z b");
         assert_eq!(errors, [TemplateError::Unknown { at: 1, word: "%z".into() }]);
-        for cut in ["a$attr", "a$attr{", "a$env{}", "a%s", "a%c{}", "a%c{x}", "a%c{-1}", "a%k{}"] {
+        for cut in [
+            "a$attr", "a$attr{", "a$env{}", "a%s", "a%c{}", "a%c{x}b", "a%c{+}b", "a%c{2x}b", "a%c{-1}",
+            "a%c{2 }b", "a%k{}",
+        ] {
             let (template, errors) = Template::parse(cut.as_bytes());
             assert_eq!(template.constant().unwrap(), "a", "{cut}");
             assert!(matches!(errors[..], [TemplateError::Braces { at: 1, .. }]), "{cut}");

@@ -2,6 +2,8 @@
 
 use bstr::BString;
 
+use super::space::is_c_space;
+
 /// Bytes that a use allows beyond the safe set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SafeExtra {
@@ -46,18 +48,13 @@ pub fn replace_unsafe(text: &[u8], extra: SafeExtra) -> BString {
         };
         let (kept, after) = rest.split_at(take.max(1));
         match take {
-            0 if is_space(byte) && extra.allows(b' ') => out.push(b' '),
+            0 if is_c_space(byte) && extra.allows(b' ') => out.push(b' '),
             0 => out.push(b'_'),
             _ => out.extend_from_slice(kept),
         }
         rest = after;
     }
     out
-}
-
-/// White space as C has it: Rust's, and the vertical tab.
-fn is_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == 0x0b
 }
 
 /// Length in bytes of the valid UTF-8 character of two or more bytes at the start of `text`, 0 if there is none.
@@ -68,7 +65,7 @@ fn multi_byte_len(text: &[u8]) -> usize {
 
 /// Trims white space at both ends and makes each inner run one `_`.
 pub fn collapse_whitespace(text: &[u8]) -> BString {
-    let words: Vec<&[u8]> = text.split(|byte| is_space(*byte)).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&[u8]> = text.split(|byte| is_c_space(*byte)).filter(|w| !w.is_empty()).collect();
     words.join(&b'_').into()
 }
 

@@ -2,6 +2,8 @@
 
 use bstr::{BString, ByteSlice};
 
+use super::space::{is_space, trim_start};
+
 /// Splits a command line at white space; `'…'` and `"…"` hold words together, a backslash is an ordinary byte. A quote
 /// that is not closed reaches to the end.
 pub fn split_command(line: &[u8]) -> Vec<BString> {
@@ -16,7 +18,7 @@ pub fn split_command(line: &[u8]) -> Vec<BString> {
                 word.get_or_insert_default();
                 quote = Some(byte);
             }
-            None if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => words.extend(word.take()),
+            None if is_space(byte) => words.extend(word.take()),
             None => word.get_or_insert_default().push(byte),
         }
     }
@@ -26,7 +28,7 @@ pub fn split_command(line: &[u8]) -> Vec<BString> {
 
 /// A number as C reads it: white space and a sign in front; decimal, `0x…`, `0b…`, or octal behind `0` or `0o`.
 pub fn c_integer(text: &[u8]) -> Option<i64> {
-    let text = text.trim_start().to_str().ok()?;
+    let text = trim_start(text).to_str().ok()?;
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

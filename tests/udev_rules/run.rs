@@ -8,6 +8,7 @@ use nameplate::rules::trace::StepTrace;
 use super::corners::{DONE, FOLDED, HOLDS};
 use super::effects::{CONDITIONS, Device, LINES, NEWER, NODES, RUNS, VALUES};
 use super::limits::limits;
+use super::links::LINKS;
 use super::machine::Machine;
 
 /// A case as lines with a name of its own, and what has to come out.
@@ -90,7 +91,7 @@ fn common() -> Vec<Case> {
 }
 
 fn newer() -> Vec<Case> {
-    numbered(asked(FOLDED).chain(done(NEWER)))
+    numbered(asked(FOLDED).chain(done(NEWER)).chain(done(LINKS)))
 }
 
 /// One file with all cases of a device.

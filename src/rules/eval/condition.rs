@@ -14,14 +14,10 @@ use crate::ids::{Action, sysname};
 use crate::properties::Properties;
 use crate::rules::host::{Host, OUTPUT_MAX};
 use crate::rules::ir::{Condition, Import, Subject, Test};
-use crate::rules::prepared::{OfOther, Owner, Prepare, Prepared, sysctl_path};
+use crate::rules::prepared::{Owner, Prepare, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::{Spot, Value};
-use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
-
-/// The kind of a file in its mode, and the kind of a directory (`stat(2)`).
-const S_IFMT: u32 = 0o170_000;
-const S_IFDIR: u32 = 0o040_000;
+use crate::text::{Case, Pattern, SafeExtra, replace_unsafe, space};
 
 /// Properties that belong to the kernel or the record: an import never sets them.
 const NOT_IMPORTED: [&[u8]; 15] = [
@@ -224,7 +220,8 @@ impl<H: Host> Evaluation<'_, H> {
             Subject::Attribute(name) => self.attribute(name, on, self.matched.as_ref()),
             Subject::Property(key) => self.property(on, key),
             Subject::Sysctl(name) => {
-                let read = |path: &[u8]| maybe(self.host.sysctl(path).map(|value| value.trim().into()));
+                let read =
+                    |path: &[u8]| maybe(self.host.sysctl(path).map(|value| space::trim(&value).into()));
                 match name.ready() {
                     Some(path) => read(&path.0),
                     None => self.with(name, self.matched.as_ref(), |name| read(&sysctl_path(name))),
@@ -244,7 +241,7 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     /// The value by the name that a template gives; `matched` is the parent that the template speaks of.
-    fn with<'v>(
+    pub(super) fn with<'v>(
         &self,
         name: &Template,
         matched: Option<&Spot>,
@@ -286,63 +283,19 @@ impl<H: Host> Evaluation<'_, H> {
         })
     }
 
-    fn device<'a>(&'a self, on: &'a Spot) -> Option<&'a Device> {
+    pub(super) fn device<'a>(&'a self, on: &'a Spot) -> Option<&'a Device> {
         match on {
             Spot::Event => self.facts.device.as_ref(),
             Spot::Above(device) => Some(device),
         }
     }
-
-    /// An attribute that a condition asks for; `matched` is the parent that its name may speak of.
-    pub(super) fn attribute(
-        &self,
-        name: &Prepared<Owner>,
-        on: &Spot,
-        matched: Option<&Spot>,
-    ) -> Value<'static> {
-        self.with(name, matched, |text| match name.ready() {
-            Some(Owner::Itself) => maybe(self.own_attribute(on, text)),
-            Some(Owner::Other(of)) => self.attribute_of_other(of),
-            None => match Owner::prepare(text) {
-                Owner::Itself => maybe(self.own_attribute(on, text)),
-                Owner::Other(of) => self.attribute_of_other(&of),
-            },
-        })
-    }
-
-    /// An attribute of a device, as read.
-    pub(super) fn own_attribute(&self, on: &Spot, name: &[u8]) -> Option<BString> {
-        self.host.attribute(self.device(on)?, name)
-    }
-
-    /// That of another device: one that the device has not is blank, as udev has it; of a directory there is none.
-    fn attribute_of_other(&self, of: &OfOther) -> Value<'static> {
-        let Some(device) = self.host.find(&of.subsystem, &of.kernel).filter(|_| !of.name.is_empty()) else {
-            return Value::Absent;
-        };
-        match self.host.attribute(&device, &of.name) {
-            Some(text) => one(text),
-            None if self.host.attribute_mode(&device, &of.name).is_some_and(is_directory) => Value::Absent,
-            None => Value::Blank,
-        }
-    }
-
-    fn file_mode(&self, on: &Spot, owner: &Owner, path: &[u8]) -> Option<u32> {
-        match owner {
-            Owner::Other(of) => {
-                self.host.attribute_mode(&self.host.find(&of.subsystem, &of.kernel)?, &of.name)
-            }
-            Owner::Itself if path.starts_with(b"/") => self.host.file_mode(path),
-            Owner::Itself => self.host.attribute_mode(self.device(on)?, path),
-        }
-    }
 }
 
-fn one<'a>(text: BString) -> Value<'a> {
+pub(super) fn one<'a>(text: BString) -> Value<'a> {
     Value::One(Cow::Owned(text))
 }
 
-fn maybe<'a>(text: Option<BString>) -> Value<'a> {
+pub(super) fn maybe<'a>(text: Option<BString>) -> Value<'a> {
     text.map_or(Value::Absent, one)
 }
 
@@ -357,10 +310,6 @@ pub(super) fn lasting(properties: &Properties) -> Properties {
         out.remove(key);
     }
     out
-}
-
-fn is_directory(mode: u32) -> bool {
-    mode & S_IFMT == S_IFDIR
 }
 
 /// What a program printed, as C's strings hold it.
@@ -438,12 +387,12 @@ fn matches_any(pattern: &Pattern, value: &Value<'_>, subject: &Subject) -> Optio
 
 /// An attribute's value as it is compared: without white space at its end, and no more of it than udev's language sees.
 fn shortened<'v>(text: &'v [u8], name: &Template) -> &'v [u8] {
-    text.get(..name.limit().most()).unwrap_or(text).trim_end()
+    space::trim_end(text.get(..name.limit().most()).unwrap_or(text))
 }
 
 /// True for a pattern that sees the white space at a value's end: nothing at all, and one that ends in white space.
 fn is_exact(text: &[u8]) -> bool {
-    text.last().is_none_or(u8::is_ascii_whitespace)
+    text.last().is_none_or(|last| space::is_c_space(*last))
 }
 
 /// A number as sysfs shows it: decimal with an optional sign, or hexadecimal behind `0x`; white space around it.

@@ -17,7 +17,7 @@ use crate::rules::ir::{Access, Builtin, Command, Effect, ListOp, Mode, Principal
 use crate::rules::prepared::{Owner, Prepare, Prepared, SysctlPath, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::Applied;
-use crate::text::{SafeExtra, replace_unsafe};
+use crate::text::{SafeExtra, replace_unsafe, space};
 
 /// Longest name of a network interface (the kernel's `IFNAMSIZ` less its NUL).
 const IFNAME_MAX: usize = 15;
@@ -285,8 +285,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
             None => replace_unsafe(&text, SafeExtra::Slash),
         };
         if split {
-            let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-            return Ok(words.map(without_dots).collect());
+            return Ok(space::words(&text).map(without_dots).collect());
         }
         // An absent property in `by-path/$env{ID_PATH}` would leave the name of the directory.
         let name = text.strip_prefix(b"/").unwrap_or(&text);
@@ -352,7 +351,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
             Mode::Bits(bits) => Ok(*bits),
             Mode::Template(template) => {
                 let whole = self.expand(template)?;
-                let text = whole.trim_start();
+                let text = space::trim_start(&whole);
                 let octal = text.iter().all(|b| matches!(b, b'0'..=b'7'));
                 let bits = text.to_str().ok().filter(|_| octal).and_then(|t| u32::from_str_radix(t, 8).ok());
                 bits.filter(|bits| *bits <= 0o7777).ok_or(Refusal::Mode(whole))

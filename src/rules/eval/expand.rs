@@ -12,7 +12,7 @@ use crate::rules::ir::Command;
 use crate::rules::prepared::Owner;
 use crate::rules::template::{AttributeName, Limit, Part, Template, Var, Words};
 use crate::rules::trace::Spot;
-use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe, split_command};
+use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe, space, split_command};
 
 /// Why a template has no value in this event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,7 +157,7 @@ impl<H: Host> Evaluation<'_, H> {
                 _ => None,
             }),
         };
-        replace_unsafe(raw.unwrap_or_default().trim_end(), SafeExtra::Value)
+        replace_unsafe(space::trim_end(&raw.unwrap_or_default()), SafeExtra::Value)
     }
 
     fn parent_node(&self) -> BString {
@@ -219,18 +219,18 @@ pub(super) fn parse_lines(text: &[u8]) -> Properties {
     let mut out = Properties::new();
     // as udev's reader of files takes them, a NUL ends a line too
     for line in text.split(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
-        let line = line.trim();
+        let line = space::trim(line);
         let Some((key, value)) = line.split_once_str(b"=").filter(|_| !line.starts_with(b"#")) else {
             continue;
         };
-        let value = match value.trim() {
+        let value = match space::trim(value) {
             b"" => continue,
             [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
             // A quote without its other half: the line is no assignment.
             [b'"' | b'\'', ..] => continue,
             value => value,
         };
-        let _left_out = out.set(key.trim(), value);
+        let _left_out = out.set(space::trim(key), value);
     }
     out
 }

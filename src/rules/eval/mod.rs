@@ -3,6 +3,7 @@
 //! A rule's steps run in order; the first condition that fails ends the rule. All that is asked of the world goes through
 //! the [`Host`]. A bad value costs itself alone and leaves a diagnostic; nothing here ends an event.
 
+mod attribute;
 mod condition;
 mod effect;
 mod expand;

@@ -12,7 +12,7 @@ use crate::ids::Tag;
 use crate::properties::Properties;
 use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape, log_level};
 use crate::rules::template::{Limit, Template};
-use crate::text::c_integer;
+use crate::text::{c_integer, space};
 
 /// The options, as the man page lists them.
 pub const OPTIONS: &[&str] = &[
@@ -205,7 +205,7 @@ fn number(text: &[u8]) -> Option<u32> {
 
 /// Octal digits up to 7777, behind white space if there is any.
 pub(super) fn octal(text: &[u8]) -> Option<u32> {
-    let text = text.trim_start();
+    let text = space::trim_start(text);
     let plain = text.iter().all(|b| (b'0'..=b'7').contains(b));
     let bits = u32::from_str_radix(text.to_str().ok().filter(|_| plain)?, 8).ok()?;
     (bits <= 0o7777).then_some(bits)

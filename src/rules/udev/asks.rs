@@ -8,7 +8,7 @@ use super::lex::{Operator, Token};
 use super::line::{Cx, Lost, Parts};
 use crate::rules::ir::{Builtin, Command, Condition, ConstKey, Import, Subject, Test};
 use crate::rules::template::{Limit, Template};
-use crate::text::{Case, Pattern, check_glob};
+use crate::text::{Case, Pattern, check_glob, space};
 
 /// True for a condition that changes something: its line is worth running.
 pub(super) fn acts(subject: &Subject) -> bool {
@@ -149,7 +149,7 @@ fn mask(cx: &mut Cx<'_>, token: &Token<'_>, operator: Operator) -> Result<Test, 
 }
 
 fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
-    let first = token.value.fields().next().unwrap_or_default();
+    let first = space::words(&token.value).next().unwrap_or_default();
     Ok(match name(token).as_bytes() {
         b"program" if keys::BUILTINS.iter().any(|known| known.as_bytes() == first) => {
             Import::Builtin(Box::new(builtin(cx, token)?))
@@ -174,8 +174,8 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
 
 /// A builtin and its arguments.
 pub(super) fn builtin(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Builtin, Lost> {
-    let text = token.value.trim_start();
-    let name = text.fields().next().unwrap_or_default();
+    let text = space::trim_start(&token.value);
+    let name = space::words(text).next().unwrap_or_default();
     let of_udev = keys::BUILTINS.iter().any(|known| known.as_bytes() == name);
     let known = cx.known.builtins.iter().any(|known| known.as_bytes() == name);
     if !known && !of_udev {
@@ -187,7 +187,7 @@ pub(super) fn builtin(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Builtin, Los
         let message = format!("nameplate does not have udev's builtin `{}` yet", name.as_bstr());
         cx.warn(codes::MISSING_BUILTIN, message, &token.value_span, "it fails when it is run");
     }
-    let rest = text.get(name.len()..).unwrap_or_default().trim_start();
+    let rest = space::trim_start(text.get(name.len()..).unwrap_or_default());
     let exact = cx.is_verbatim(token);
     let start = token.inner.end.saturating_sub(rest.len());
     let span = if exact { start..token.inner.end } else { token.inner.clone() };

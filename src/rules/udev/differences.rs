@@ -24,10 +24,22 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "TEST, PROGRAM and IMPORT with \"?*\"",
         "mean what they say, IMPORT{parent}==\"?*\" all properties of a parent; systemd takes the contrary",
     ),
+    (
+        "IMPORT{db}, IMPORT{cmdline}",
+        "may hold substitutions, as the other imports; systemd takes them as they stand",
+    ),
     ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
     (
         "NAME",
         "with a value that no interface can be called counts for nothing; systemd tries to give it, and fails",
+    ),
+    (
+        "SYMLINK",
+        "with the node's own name counts for nothing; systemd keeps it in the record, and makes no link",
+    ),
+    (
+        "TAG",
+        "asks for the tags of this event; systemd for those of earlier ones too, where a new worker handles it and in udevadm test",
     ),
     (
         "a property that begins with a dot",

@@ -9,14 +9,10 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice};
 
 use crate::diag::{Place, SourceFile};
+use crate::text::space::is_space;
 
 /// A line of this many bytes, or a continued one of this many altogether, is refused (udev's limit).
 pub const LINE_MAX: usize = 16_384;
-
-/// The bytes that count as white space.
-pub(super) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
 
 /// A file cut into rules.
 #[derive(Debug)]

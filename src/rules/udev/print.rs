@@ -16,7 +16,7 @@ use crate::rules::ir::{
     StepKind, StringEscape, Subject, Test,
 };
 use crate::rules::template::{Part, Template, Var};
-use crate::text::{Case, Pattern};
+use crate::text::{Case, Pattern, space};
 
 /// What udev's language can't say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +211,7 @@ fn import(source: &Import, sign: &str) -> Said {
     let (kind, value): (&str, BString) = match source {
         Import::Program(command) => {
             let line = line(command)?;
-            let first = line.fields().next().unwrap_or_default();
+            let first = space::words(&line).next().unwrap_or_default();
             if super::keys::BUILTINS.iter().any(|builtin| builtin.as_bytes() == first) {
                 return Err(format!("a program of the name of a builtin, `{line}`"));
             }
