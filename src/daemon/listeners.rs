@@ -37,6 +37,9 @@ impl Listeners {
         {
             put(&mut properties, "USEC_INITIALIZED", usec.to_string());
         }
+        if handled.failed.is_some() {
+            put_failure(&mut properties, handled.failed);
+        }
         self.send(uevent, properties, &handled.record.tags);
     }
 
@@ -70,12 +73,16 @@ fn failure(roots: &Roots, uevent: &Uevent, error: Option<Errno>) -> Properties {
     if let Some(node) = uevent.devname() {
         put(&mut properties, "DEVNAME", absolute(roots, node));
     }
-    put(&mut properties, "UDEV_WORKER_FAILED", "1");
-    if let Some(error) = error {
-        put(&mut properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
-        put(&mut properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
-    }
+    put_failure(&mut properties, error);
     properties
+}
+
+fn put_failure(properties: &mut Properties, error: Option<Errno>) {
+    put(properties, "UDEV_WORKER_FAILED", "1");
+    if let Some(error) = error {
+        put(properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
+        put(properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
+    }
 }
 
 fn put(properties: &mut Properties, key: &str, value: impl AsRef<[u8]>) {

@@ -13,6 +13,7 @@ mod engine;
 mod here;
 mod inherited;
 mod job;
+mod leftovers;
 mod listeners;
 pub mod mode;
 mod news;
@@ -346,6 +347,7 @@ fn main_loop(
     let resyncs = turns::start("resync", move |asked| resync_for(&shared, asked)).map_err(failed)?;
     let (mut gap, mut last_gap) = (false, None);
     let mut udevd = udevd::Watch::new(core);
+    let mut leftovers = leftovers::Leftovers::default();
     let tick = systemd::watchdog_interval().map_or(TICK, |interval| interval.min(TICK));
     loop {
         systemd::alive();
@@ -377,6 +379,7 @@ fn main_loop(
             resyncs.ask((GAP, core.work.resync_wanted()));
         }
         Workers::look_after(core);
+        leftovers.look(core);
         udevd.look(core);
     }
 }

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
 use crate::apply::modules::Modules;
@@ -112,6 +114,8 @@ pub struct Handled {
     pub record: Record,
     /// That is not what was known before.
     pub changed: bool,
+    /// Why a part of it could not be done that listeners have to know of: an interface does not have its name.
+    pub failed: Option<Errno>,
 }
 
 /// All that events share.
@@ -199,6 +203,11 @@ impl Engine {
     /// Users and groups, for names in rules.
     pub fn accounts(&self) -> &dyn Accounts {
         &*self.accounts
+    }
+
+    /// How many programs of rules have run.
+    pub(super) fn programs_run(&self) -> u64 {
+        self.programs.ended()
     }
 
     /// True when programs of rules have run for this plan, or would have if they had not before.
@@ -395,11 +404,12 @@ impl Engine {
         let removed = uevent.action == Action::Remove;
         let record = if removed { last_record(&plan, old) } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
+        let mut failed = None;
         let links = if removed {
             self.withdraw(&id, &plan)
         } else {
             if first {
-                self.rename(&id, &plan, &record);
+                failed = self.rename(&id, &plan, &record);
             }
             let written = if runs { with(&record, PROCESSING) } else { record.clone() };
             self.carry_out(&id, old, &plan, &written)
@@ -418,15 +428,16 @@ impl Engine {
         } else if runs && wanted() {
             self.write_record(&id, &record);
         }
-        Some(Handled { plan, links, record, changed })
+        Some(Handled { plan, links, record, changed, failed })
     }
 
     /// Gives an interface its name. Till then its record says that it will have another.
-    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) {
-        if self.site.reach == Reach::Everything && plan.netif.is_some() {
-            self.write_record(id, &with(record, RENAMING));
-            event::interface(&self.interface_names, plan);
+    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) -> Option<Errno> {
+        if self.site.reach != Reach::Everything || plan.netif.is_none() {
+            return None;
         }
+        self.write_record(id, &with(record, RENAMING));
+        event::interface(&self.interface_names, plan)
     }
 
     fn surroundings(&self) -> Surroundings<'_> {
