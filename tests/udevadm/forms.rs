@@ -180,8 +180,9 @@ fn head_left_out(form: &str, text: &str) -> String {
 /// Asks both; the forms that are answered differently. `tree`: a Debian whose udevadm is asked, in place of this machine's.
 fn differences(forms: &str, script: &str, tree: Option<&Path>) -> (usize, Vec<String>) {
     let theirs = tree.map_or_else(|| "theirs=udevadm".to_owned(), of_tree);
-    let out =
-        in_namespaces(&format!("{DATABASE}\n{script}\n{theirs}\nforms=$(cat <<'END'\n{forms}\nEND\n)\n{ASK}"));
+    let out = in_namespaces(&format!(
+        "{DATABASE}\n{script}\n{theirs}\nforms=$(cat <<'END'\n{forms}\nEND\n)\n{ASK}"
+    ));
     let answers: Vec<Vec<&str>> =
         out.split('\u{1}').skip(1).map(|answer| answer.splitn(3, '\u{2}').collect()).collect();
     let systemd = if tree.is_some() { u32::MAX } else { version() };
