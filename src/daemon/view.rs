@@ -12,9 +12,9 @@ use crate::machine;
 use crate::properties::Properties;
 use crate::uevent::Uevent;
 
-/// An event as the kernel sent it.
-pub(super) fn kernel_event(uevent: &Uevent) -> EventEntry {
-    EventEntry { source: EventSource::Kernel, properties: shown(&uevent.properties), ..frame(uevent) }
+/// An event as it came from `source`.
+pub(super) fn heard_event(source: EventSource, uevent: &Uevent) -> EventEntry {
+    EventEntry { source, properties: shown(&uevent.properties), ..frame(uevent) }
 }
 
 /// An event that was carried through.

@@ -200,12 +200,10 @@ impl<H: Host> Evaluation<'_, H> {
             },
             Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
             Subject::Tag => match on {
-                Spot::Event => Value::Many(
-                    self.current_tags()
-                        .into_iter()
-                        .map(|tag| Cow::Borrowed(BStr::new(tag.as_str())))
-                        .collect(),
-                ),
+                Spot::Event => {
+                    let own = self.current_tags().into_iter().map(|tag| BStr::new(tag.as_str()));
+                    Value::Many(own.chain(self.others_tags()).map(Cow::Borrowed).collect())
+                }
                 Spot::Above(device) => Value::Many(
                     self.host.tags(device).iter().map(|tag| Cow::Owned(tag.as_str().into())).collect(),
                 ),
@@ -265,6 +263,13 @@ impl<H: Host> Evaluation<'_, H> {
                 maybe(value.or_else(|| self.host.properties(device).get(key).map(BString::from)))
             }
         }
+    }
+
+    /// The tags that a udevd has given the event's device, where this event is one that it has handled: the kernel's have no
+    /// such property.
+    fn others_tags(&self) -> impl Iterator<Item = &BStr> {
+        let tags = self.out.properties.get(b"CURRENT_TAGS");
+        tags.into_iter().flat_map(|list| list.split_str(":")).filter(|tag| !tag.is_empty()).map(BStr::new)
     }
 
     /// The kernel's name of a device.

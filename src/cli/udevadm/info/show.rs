@@ -218,6 +218,10 @@ pub(super) fn tree(out: &mut dyn Write, machine: &Machine, top: Option<&Known>) 
     for known in &known {
         children.entry(parent(&known.devpath())).or_default().push(known);
     }
+    if known.is_empty() {
+        let _nobody_reads = writeln!(io::stderr(), "No items.");
+        return Ok(());
+    }
     branch(out, machine, &children, None, "")?;
     writeln!(out, "\n{} items shown.", known.len())?;
     Ok(())
