@@ -22,6 +22,7 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("IMPORT{parent}==\"?*\"", "holds when there is a parent; systemd takes the contrary"),
     ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
+    ("timeout_signal", "is not used: a program that runs too long is killed, with its process group"),
     ("log_level", "counts when all rules of the event are through; `dump` shows what all of them came to"),
     (
         "a line of IMPORT{program} that does not fit into 16,383 bytes",
