@@ -158,7 +158,8 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
 
 /// The key of an import in which udev substitutes nothing.
 fn key_as_it_stands(cx: &mut Cx<'_>, token: &Token<'_>) -> Template {
-    if Template::parse_udev(&token.value).0.constant().is_none() {
+    // what looks like a broken substitution is odd anyway
+    if cx.template(token, Limit::None).constant().is_none() {
         let message = format!("nothing is substituted in `{}`: it is the key itself", token.value);
         let hint = "write the key as it is called";
         cx.warn(codes::BAD_TEMPLATE, message, &token.value_span, hint);
