@@ -54,8 +54,7 @@ pub fn decide<H: Host, O: Observer>(
 ) -> Plan {
     let facts = facts(event, roots);
     let outcome = evaluate(rules, &facts, host, observer);
-    let sticky = event.record.map(|record| record.tags.clone()).unwrap_or_default();
-    Plan::new(&facts, &event.uevent.properties, sticky, outcome)
+    Plan::new(&facts, &event.uevent.properties, outcome)
 }
 
 /// What rules are given of an event. Properties begin with the kernel's alone: of the last event only the tags go on.

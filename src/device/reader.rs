@@ -156,7 +156,7 @@ impl<'t> Reader<'t> {
         self.tree.find(subsystem, &sysname.replace(b"/", b"!"))
     }
 
-    /// Permission bits when something of that name is there: attribute, link or directory.
+    /// Kind and permission bits (`stat(2)`) when something of that name is there: attribute, link or directory.
     pub fn exists(&self, device: &Device, name: &[u8]) -> Option<u32> {
         let path = path_below(device, name)?;
         if device.is_gone() { None } else { self.tree.reading().mode(&path) }

@@ -1,5 +1,5 @@
 //! Owns what can be worked out of a text when rules are loaded, so that no event does it again: the words of a command
-//! line, the path of a sysctl.
+//! line, the path of a sysctl, whose attribute a name means.
 //!
 //! A text with substitutions is worked out in the event, when its value is known.
 
@@ -74,6 +74,44 @@ impl Prepare for SysctlPath {
     }
 }
 
+/// Whose attribute or file a name means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The device's own: the name is a path from its directory, or from the root.
+    Itself,
+    /// That of another device: `[subsystem/kernel]name`.
+    Other(Box<OfOther>),
+}
+
+/// An attribute or a file of another device.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OfOther {
+    /// The other device's subsystem.
+    pub subsystem: BString,
+    /// Its kernel name.
+    pub kernel: BString,
+    /// The path from its directory; empty for the directory itself.
+    pub name: BString,
+}
+
+impl Prepare for Owner {
+    fn prepare(text: &[u8]) -> Self {
+        let parts = text.strip_prefix(b"[").and_then(|rest| {
+            let (subsystem, rest) = rest.split_once_str(b"/")?;
+            let (kernel, name) = rest.split_once_str(b"]")?;
+            Some((subsystem, kernel, name.strip_prefix(b"/").unwrap_or(name)))
+        });
+        match parts {
+            None => Self::Itself,
+            Some((subsystem, kernel, name)) => Self::Other(Box::new(OfOther {
+                subsystem: subsystem.into(),
+                kernel: kernel.into(),
+                name: name.into(),
+            })),
+        }
+    }
+}
+
 /// `net.ipv4.ip_forward` as the path below `/proc/sys`. As in sysctl(8), what comes first is the separator: if that is
 /// `.`, then `/` stands for a dot in a name.
 pub fn sysctl_path(name: &[u8]) -> BString {
@@ -105,6 +143,26 @@ mod tests {
             ("net/ipv4/conf/eth0.1/forwarding", "net/ipv4/conf/eth0.1/forwarding"),
         ] {
             assert_eq!(sysctl_path(given.as_bytes()), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_devices() {
+        let other = |text: &str| match Owner::prepare(text.as_bytes()) {
+            Owner::Itself => String::new(),
+            Owner::Other(of) => format!("{} {} {}", of.subsystem, of.kernel, of.name),
+        };
+        for (text, expected) in [
+            ("[net/lo]mtu", "net lo mtu"),
+            ("[dmi/id]/sys_vendor", "dmi id sys_vendor"),
+            ("[drivers/pci:a/b]x", "drivers pci:a/b x"),
+            ("[net/lo]", "net lo "),
+            ("mtu", ""),
+            ("[net]x", ""),
+            ("[net/lo", ""),
+            ("a[b/c]d", ""),
+        ] {
+            assert_eq!(other(text), expected, "{text}");
         }
     }
 

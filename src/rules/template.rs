@@ -3,9 +3,11 @@
 //! Never looks a value up: expansion is `eval`'s.
 
 use std::fmt;
+use std::ops::Deref;
 
 use bstr::{BStr, BString, ByteSlice};
 
+use super::prepared::{Owner, Prepare};
 use crate::text::c_integer;
 
 /// Text with substitutions.
@@ -57,7 +59,7 @@ pub enum Var {
     /// `$devnode`, `%N`: the node with the device directory in front.
     Devnode,
     /// `$attr{NAME}`, `%s{NAME}`: an attribute of the device, else of the matched parent.
-    Attr(BString),
+    Attr(AttributeName),
     /// `$env{NAME}`, `%E{NAME}`: a property.
     Env(BString),
     /// `$kernel`, `%k`.
@@ -88,6 +90,34 @@ pub enum Var {
     Sys,
     /// `$index`: the number of the rule's `index` (TOML only).
     Index,
+}
+
+/// The name in `$attr{…}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AttributeName {
+    text: BString,
+    owner: Owner,
+}
+
+impl From<&[u8]> for AttributeName {
+    fn from(text: &[u8]) -> Self {
+        Self { text: text.into(), owner: Owner::prepare(text) }
+    }
+}
+
+impl Deref for AttributeName {
+    type Target = BString;
+
+    fn deref(&self) -> &BString {
+        &self.text
+    }
+}
+
+impl AttributeName {
+    /// Whose attribute it is.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
 }
 
 /// Which words of a program's output.
@@ -368,8 +398,8 @@ mod tests {
             ("", vec![]),
             ("gps%n", vec![text("gps"), Part::Var(Var::Number)]),
             ("$env{ID_PATH}x", vec![Part::Var(Var::Env("ID_PATH".into())), text("x")]),
-            ("%s{a b}", vec![Part::Var(Var::Attr("a b".into()))]),
-            ("$attr{size}$kernel", vec![Part::Var(Var::Attr("size".into())), Part::Var(Var::Kernel)]),
+            ("%s{a b}", vec![Part::Var(Var::Attr(b"a b"[..].into()))]),
+            ("$attr{size}$kernel", vec![Part::Var(Var::Attr(b"size"[..].into())), Part::Var(Var::Kernel)]),
             ("$kernelx", vec![Part::Var(Var::Kernel), text("x")]),
             ("100%%$$", vec![text("100%$")]),
             ("%c{0}", vec![Part::Var(Var::Result(Words::All))]),

@@ -6,7 +6,7 @@
 //! | `S:LINK` | a link that the device claims |
 //! | `L:N` | priority of the links, if not 0 |
 //! | `I:N` | when the device was first handled, in µs of the monotonic clock |
-//! | `E:KEY=VALUE` | a property found by rules or builtins; keys that begin with `.` are never written |
+//! | `E:KEY=VALUE` | a property found by rules or builtins, in the order in which they were set; keys that begin with `.` are never written |
 //! | `G:TAG` | a tag that the device has ever had |
 //! | `Q:TAG` | a tag that it has now |
 //! | `V:1` | version of the form, last |
@@ -88,7 +88,7 @@ impl Record {
         if let Some(usec) = self.init_usec.filter(|&usec| usec != 0) {
             line(b'I', &[usec.to_string().as_bytes()]);
         }
-        for (key, value) in self.properties.iter().filter(|(key, _)| !key.starts_with(b".")) {
+        for (key, value) in self.properties.in_order().filter(|(key, _)| !key.starts_with(b".")) {
             line(b'E', &[key, b"=", value]);
         }
         for tag in &self.tags {

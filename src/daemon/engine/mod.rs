@@ -35,6 +35,7 @@ use crate::log;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
+use crate::rules::eval::Job;
 use crate::rules::toml::{Accounts, accounts_of};
 use crate::rules::trace::Unobserved;
 use crate::store::database::Database;
@@ -198,6 +199,12 @@ impl Engine {
     /// Users and groups, for names in rules.
     pub fn accounts(&self) -> &dyn Accounts {
         &*self.accounts
+    }
+
+    /// True when programs of rules have run for this plan, or would have if they had not before.
+    pub(super) fn runs_programs(&self, plan: &Plan) -> bool {
+        let at_the_end = plan.run.iter().any(|given| matches!(given.value, Job::Program(_)));
+        at_the_end || plan.event.id.as_ref().is_some_and(|id| self.memory.has(id))
     }
 
     /// The device directory.

@@ -10,14 +10,18 @@ use super::Evaluation;
 use super::expand::{ExpandError, parse_lines};
 use crate::device::Device;
 use crate::diag::{Diagnostic, Place};
-use crate::ids::sysname;
+use crate::ids::{Action, sysname};
 use crate::properties::Properties;
 use crate::rules::host::{Host, OUTPUT_MAX};
 use crate::rules::ir::{Condition, Import, Subject, Test};
-use crate::rules::prepared::sysctl_path;
+use crate::rules::prepared::{OfOther, Owner, Prepare, Prepared, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::{Spot, Value};
 use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
+
+/// The kind of a file in its mode, and the kind of a directory (`stat(2)`).
+const S_IFMT: u32 = 0o170_000;
+const S_IFDIR: u32 = 0o040_000;
 
 /// Properties that belong to the kernel or the record: an import never sets them.
 const NOT_IMPORTED: [&[u8]; 15] = [
@@ -100,7 +104,8 @@ impl<H: Host> Evaluation<'_, H> {
         let environment = self.environment();
         let output = self.host.program(argv, &environment);
         if output.success {
-            Ok(output.stdout)
+            // To udev it is a text of C's, which a NUL ends.
+            Ok(output.stdout.split(|b| *b == 0).next().unwrap_or_default().into())
         } else {
             Err(output.failure.unwrap_or_else(|| "it failed".into()))
         }
@@ -135,7 +140,12 @@ impl<H: Host> Evaluation<'_, H> {
             }
             Import::Db(key) => {
                 let key = self.expand(key)?;
-                let value = self.host.recorded(&key).ok_or("the last record has no such property")?;
+                let value = match self.facts.action {
+                    // What was recorded is there already.
+                    Action::Remove => None,
+                    _ => self.host.recorded(&key),
+                };
+                let value = value.ok_or("the last record has no such property")?;
                 [(key, value)].into_iter().collect()
             }
             Import::CommandLine(key) => {
@@ -158,10 +168,10 @@ impl<H: Host> Evaluation<'_, H> {
     fn of_parent(&mut self, names: &Pattern) -> Result<Properties, String> {
         let parent = self.facts.device.as_ref().and_then(Device::parent);
         let all = self.host.properties(&parent.ok_or("the device has no parent")?);
-        Ok(self.without_empty(all.iter().filter(|(key, _)| names.matches(key)).collect()))
+        Ok(self.without_empty(all.in_order().filter(|(key, _)| names.matches(key)).collect()))
     }
 
-    /// What comes without a value is taken away; the rest is left.
+    /// What is given without a value is taken away; the rest is left.
     fn without_empty(&mut self, found: Properties) -> Properties {
         for (key, _) in
             found.iter().filter(|(key, value)| value.is_empty() && !NOT_IMPORTED.contains(&key.as_bytes()))
@@ -169,11 +179,11 @@ impl<H: Host> Evaluation<'_, H> {
             self.out.properties.remove(key);
             self.out.set.remove(key);
         }
-        found.iter().filter(|(_, value)| !value.is_empty()).collect()
+        found.in_order().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     fn take(&mut self, place: &Place, found: &Properties) {
-        for (key, value) in found.iter().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
+        for (key, value) in found.in_order().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
             self.set_property(place, key, value);
         }
     }
@@ -194,40 +204,55 @@ impl<H: Host> Evaluation<'_, H> {
             },
             Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
             Subject::Tag => match on {
-                Spot::Event => {
-                    Value::Many(self.tags().map(|tag| Cow::Borrowed(BStr::new(tag.as_str()))).collect())
-                }
+                Spot::Event => Value::Many(
+                    self.current_tags()
+                        .into_iter()
+                        .map(|tag| Cow::Borrowed(BStr::new(tag.as_str())))
+                        .collect(),
+                ),
                 Spot::Above(device) => Value::Many(
                     self.host.tags(device).iter().map(|tag| Cow::Owned(tag.as_str().into())).collect(),
                 ),
             },
             Subject::Name => maybe_borrowed(self.out.name.as_ref().map(|name| &name.value)),
             Subject::Link => Value::Many(
-                self.links_so_far().map(|link| Cow::Borrowed(link.as_bytes().as_bstr())).collect(),
+                self.links_so_far()
+                    .into_iter()
+                    .map(|link| Cow::Borrowed(link.as_bytes().as_bstr()))
+                    .collect(),
             ),
-            Subject::Attribute(name) => self.with(name, |name| maybe(self.attribute_of(on, name))),
+            Subject::Attribute(name) => self.attribute(name, on, self.matched.as_ref()),
             Subject::Property(key) => self.property(on, key),
             Subject::Sysctl(name) => {
-                let read = |path: &[u8]| maybe(self.host.sysctl(path).map(|value| value.trim_end().into()));
+                let read = |path: &[u8]| maybe(self.host.sysctl(path).map(|value| value.trim().into()));
                 match name.ready() {
                     Some(path) => read(&path.0),
-                    None => self.with(name, |name| read(&sysctl_path(name))),
+                    None => self.with(name, self.matched.as_ref(), |name| read(&sysctl_path(name))),
                 }
             }
             Subject::Const(key) => maybe(self.host.constant(*key)),
-            Subject::File(path) => {
-                self.with(path, |path| self.file_mode(on, path).map_or(Value::Absent, Value::Mode))
-            }
+            Subject::File(path) => self.with(path, self.matched.as_ref(), |text| {
+                let mode = match path.ready() {
+                    Some(owner) => self.file_mode(on, owner, text),
+                    None => self.file_mode(on, &Owner::prepare(text), text),
+                };
+                mode.map_or(Value::Absent, Value::Mode)
+            }),
             Subject::Result => Value::One(Cow::Borrowed(self.result.as_bstr())),
             Subject::Program(_) | Subject::Import(_) => Value::Failed(Cow::Borrowed("it was not run")),
         }
     }
 
-    /// The value by the name that a template gives.
-    fn with<'v>(&self, name: &Template, value: impl FnOnce(&[u8]) -> Value<'v>) -> Value<'v> {
+    /// The value by the name that a template gives; `matched` is the parent that the template speaks of.
+    fn with<'v>(
+        &self,
+        name: &Template,
+        matched: Option<&Spot>,
+        value: impl FnOnce(&[u8]) -> Value<'v>,
+    ) -> Value<'v> {
         match name.constant() {
             Some(text) if text.len() <= name.limit().most() => value(text),
-            _ => match self.expand(name) {
+            _ => match self.expand_about(name, matched) {
                 Ok(name) => value(&name),
                 Err(error) => Value::Unasked(Cow::Owned(error.to_string())),
             },
@@ -236,7 +261,7 @@ impl<H: Host> Evaluation<'_, H> {
 
     fn property(&self, on: &Spot, key: &[u8]) -> Value<'_> {
         match on {
-            Spot::Event => self.seen(key).map_or(Value::Absent, Value::One),
+            Spot::Event => self.property_of_event(key).map_or(Value::Absent, Value::One),
             Spot::Above(device) => {
                 let kernel = self.host.uevent(device);
                 let value = kernel.get(key).map(BString::from);
@@ -268,21 +293,47 @@ impl<H: Host> Evaluation<'_, H> {
         }
     }
 
-    /// An attribute as read; `name` may be `[subsystem/kernel]attribute`.
-    pub(super) fn attribute_of(&self, on: &Spot, name: &[u8]) -> Option<BString> {
-        match split_device(name) {
-            Some((subsystem, kernel, name)) => self.host.attribute(&self.host.find(subsystem, kernel)?, name),
-            None => self.host.attribute(self.device(on)?, name),
+    /// An attribute that a condition asks for; `matched` is the parent that its name may speak of.
+    pub(super) fn attribute(
+        &self,
+        name: &Prepared<Owner>,
+        on: &Spot,
+        matched: Option<&Spot>,
+    ) -> Value<'static> {
+        self.with(name, matched, |text| match name.ready() {
+            Some(Owner::Itself) => maybe(self.own_attribute(on, text)),
+            Some(Owner::Other(of)) => self.attribute_of_other(of),
+            None => match Owner::prepare(text) {
+                Owner::Itself => maybe(self.own_attribute(on, text)),
+                Owner::Other(of) => self.attribute_of_other(&of),
+            },
+        })
+    }
+
+    /// An attribute of a device, as read.
+    pub(super) fn own_attribute(&self, on: &Spot, name: &[u8]) -> Option<BString> {
+        self.host.attribute(self.device(on)?, name)
+    }
+
+    /// That of another device: one that the device has not is blank, as udev has it; of a directory there is none.
+    fn attribute_of_other(&self, of: &OfOther) -> Value<'static> {
+        let Some(device) = self.host.find(&of.subsystem, &of.kernel).filter(|_| !of.name.is_empty()) else {
+            return Value::Absent;
+        };
+        match self.host.attribute(&device, &of.name) {
+            Some(text) => one(text),
+            None if self.host.attribute_mode(&device, &of.name).is_some_and(is_directory) => Value::Absent,
+            None => Value::Blank,
         }
     }
 
-    fn file_mode(&self, on: &Spot, path: &[u8]) -> Option<u32> {
-        match split_device(path) {
-            Some((subsystem, kernel, name)) => {
-                self.host.attribute_mode(&self.host.find(subsystem, kernel)?, name)
+    fn file_mode(&self, on: &Spot, owner: &Owner, path: &[u8]) -> Option<u32> {
+        match owner {
+            Owner::Other(of) => {
+                self.host.attribute_mode(&self.host.find(&of.subsystem, &of.kernel)?, &of.name)
             }
-            None if path.starts_with(b"/") => self.host.file_mode(path),
-            None => self.host.attribute_mode(self.device(on)?, path),
+            Owner::Itself if path.starts_with(b"/") => self.host.file_mode(path),
+            Owner::Itself => self.host.attribute_mode(self.device(on)?, path),
         }
     }
 }
@@ -301,7 +352,15 @@ fn maybe_borrowed(text: Option<&BString>) -> Value<'_> {
 
 /// The properties that outlive the event: what programs, listeners and the record get.
 pub(super) fn lasting(properties: &Properties) -> Properties {
-    properties.iter().filter(|(key, _)| !key.starts_with(b".")).collect()
+    let mut out = properties.clone();
+    for (key, _) in properties.iter().filter(|(key, _)| key.starts_with(b".")) {
+        out.remove(key);
+    }
+    out
+}
+
+fn is_directory(mode: u32) -> bool {
+    mode & S_IFMT == S_IFDIR
 }
 
 /// What a program printed, as C's strings hold it.
@@ -317,13 +376,6 @@ fn whole_lines(text: &[u8]) -> &[u8] {
     text.get(..text.rfind_byte(b'\n').unwrap_or(0)).unwrap_or_default()
 }
 
-/// Splits `[subsystem/kernel]name`.
-pub(super) fn split_device(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let (inner, name) = text.strip_prefix(b"[")?.split_once_str(b"]")?;
-    let (subsystem, kernel) = inner.split_once_str(b"/")?;
-    Some((subsystem, kernel, name.strip_prefix(b"/").unwrap_or(name)))
-}
-
 /// Whether a condition's value is what its test asks for.
 pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool {
     if matches!(value, Value::Unasked(_)) {
@@ -337,7 +389,7 @@ pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool 
         }
         Test::Exists(wanted) => {
             let there = match value {
-                Value::Absent | Value::Failed(_) | Value::Unasked(_) => false,
+                Value::Absent | Value::Blank | Value::Failed(_) | Value::Unasked(_) => false,
                 Value::One(text) => attribute || !text.is_empty(),
                 Value::Many(texts) => !texts.is_empty(),
                 Value::Mode(_) | Value::Worked => true,
@@ -362,6 +414,7 @@ pub(super) fn compared<'v>(subject: &Subject, value: &'v Value<'_>) -> Option<&'
             Subject::Attribute(name) => Some(shortened(text, name)),
             _ => Some(text),
         },
+        Value::Blank => Some(b""),
         Value::Absent if !matches!(subject, Subject::Attribute(_)) => Some(b""),
         _ => None,
     }
@@ -371,9 +424,9 @@ pub(super) fn compared<'v>(subject: &Subject, value: &'v Value<'_>) -> Option<&'
 fn matches_any(pattern: &Pattern, value: &Value<'_>, subject: &Subject) -> Option<bool> {
     match (value, subject) {
         (Value::Absent, Subject::Attribute(_)) => None,
-        (Value::Absent, _) => Some(pattern.matches(b"")),
+        (Value::Absent | Value::Blank, _) => Some(pattern.matches(b"")),
         // The newline at the end belongs to the file, never to the value.
-        (Value::One(text), Subject::Attribute(_)) if ends_in_space(pattern.text()) => {
+        (Value::One(text), Subject::Attribute(_)) if is_exact(pattern.text()) => {
             Some(pattern.matches(text.trim_end_with(|c| c == '\n' || c == '\r')))
         }
         (Value::One(text), Subject::Attribute(name)) => Some(pattern.matches(shortened(text, name))),
@@ -388,8 +441,9 @@ fn shortened<'v>(text: &'v [u8], name: &Template) -> &'v [u8] {
     text.get(..name.limit().most()).unwrap_or(text).trim_end()
 }
 
-fn ends_in_space(text: &[u8]) -> bool {
-    text.last().is_some_and(u8::is_ascii_whitespace)
+/// True for a pattern that sees the white space at a value's end: nothing at all, and one that ends in white space.
+fn is_exact(text: &[u8]) -> bool {
+    text.last().is_none_or(u8::is_ascii_whitespace)
 }
 
 /// A number as sysfs shows it: decimal with an optional sign, or hexadecimal behind `0x`; white space around it.
@@ -417,7 +471,7 @@ mod tests {
 
     #[test]
     fn tests_and_values() {
-        let attr = || Subject::Attribute(Template::literal(b"x"));
+        let attr = || Subject::Attribute(Template::literal(b"x").into());
         let text = |t: &'static str| Value::One(Cow::Borrowed(BStr::new(t)));
         let many = |t: &[&'static str]| Value::Many(t.iter().map(|t| Cow::Borrowed(BStr::new(*t))).collect());
         let is = |t: &str| Test::Is(pattern(t));
@@ -441,6 +495,17 @@ mod tests {
             (attr(), is("abc "), text("abc \n"), true),
             (attr(), is("abc\n"), text("abc\n"), false),
             (attr(), is("abc "), text("abc"), false),
+            (attr(), is(""), text(" \n"), false),
+            (attr(), not(""), text(" \n"), true),
+            (attr(), is("?*"), text(" \n"), false),
+            (attr(), is("x|"), text(" \n"), true),
+            (attr(), is(""), text("\n"), true),
+            // an attribute that a named device has not
+            (attr(), is(""), Value::Blank, true),
+            (attr(), not("x"), Value::Blank, true),
+            (attr(), is("*"), Value::Blank, true),
+            (attr(), Test::Exists(true), Value::Blank, false),
+            (attr(), range(None, None), Value::Blank, false),
             (attr(), not("abc"), text("abc\n"), false),
             (Subject::Property("A".into()), is("abc"), text("abc "), false),
             (Subject::Tag, is("b|c"), many(&["a", "b"]), true),
@@ -454,24 +519,25 @@ mod tests {
             (attr(), range(None, None), text("0x-5"), false),
             (attr(), range(None, None), text("x"), false),
             (attr(), range(None, None), Value::Absent, false),
-            (Subject::File(Template::literal(b"/x")), Test::Mode(0o111), Value::Mode(0o100_755), true),
-            (Subject::File(Template::literal(b"/x")), Test::Mode(0o111), Value::Mode(0o100_644), false),
-            (Subject::File(Template::literal(b"/x")), Test::Exists(true), Value::Mode(0o100_644), true),
+            (Subject::File(Template::literal(b"/x").into()), Test::Mode(0o111), Value::Mode(0o100_755), true),
+            (
+                Subject::File(Template::literal(b"/x").into()),
+                Test::Mode(0o111),
+                Value::Mode(0o100_644),
+                false,
+            ),
+            (
+                Subject::File(Template::literal(b"/x").into()),
+                Test::Exists(true),
+                Value::Mode(0o100_644),
+                true,
+            ),
             (Subject::Result, Test::Exists(true), Value::Worked, true),
             (Subject::Result, Test::Exists(false), Value::Failed("no".into()), true),
         ];
         for (subject, test, value, expected) in cases {
             let condition = Condition { subject, test };
             assert_eq!(holds(&condition, &value), expected, "{condition:?} {value:?}");
-        }
-    }
-
-    #[test]
-    fn names_of_other_devices() {
-        assert_eq!(split_device(b"[net/lo]mtu"), Some((&b"net"[..], &b"lo"[..], &b"mtu"[..])));
-        assert_eq!(split_device(b"[dmi/id]/sys_vendor"), Some((&b"dmi"[..], &b"id"[..], &b"sys_vendor"[..])));
-        for plain in ["mtu", "[net]x", "a[b/c]d"] {
-            assert_eq!(split_device(plain.as_bytes()), None, "{plain}");
         }
     }
 }

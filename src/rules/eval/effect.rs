@@ -2,12 +2,11 @@
 //!
 //! A value that can't be used is refused with a diagnostic at its place; the rule goes on with the next step.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use bstr::{BStr, BString, ByteSlice};
 
 use super::Evaluation;
-use super::condition::split_device;
 use super::expand::{ExpandError, WhiteSpace};
 use super::outcome::{Account, Given, Job, Target, Write};
 use crate::diag::{Diagnostic, Place};
@@ -15,7 +14,7 @@ use crate::ids::{Action, IdError, LinkName, Tag};
 use crate::properties::PropertyError;
 use crate::rules::host::{Host, HostError};
 use crate::rules::ir::{Access, Builtin, Command, Effect, ListOp, Mode, Principal, StringEscape};
-use crate::rules::prepared::{Prepared, SysctlPath, sysctl_path};
+use crate::rules::prepared::{Owner, Prepare, Prepared, SysctlPath, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::Applied;
 use crate::text::{SafeExtra, replace_unsafe};
@@ -183,6 +182,14 @@ impl<'e, H: Host> Evaluation<'e, H> {
         match effect {
             Effect::Link { op, names, split } => self.links(place, *op, names, *split),
             Effect::Name(name) => self.interface_name(place, name),
+            Effect::Owner(Principal::Unknown(_)) => {
+                self.out.owner = None;
+                Err(Refusal::NotHere("this system has no such user: no rule says the owner now"))
+            }
+            Effect::Group(Principal::Unknown(_)) => {
+                self.out.group = None;
+                Err(Refusal::NotHere("this system has no such group: no rule says the group now"))
+            }
             Effect::Owner(who) => {
                 let value = self.account(who, H::user, Refusal::User)?;
                 self.out.owner = Some(Given { value, from: from() });
@@ -197,6 +204,9 @@ impl<'e, H: Host> Evaluation<'e, H> {
                 let value = self.mode(mode)?;
                 self.out.mode = Some(Given { value, from: from() });
                 Ok(())
+            }
+            Effect::Priority(_) if self.facts.devnum.is_none() => {
+                Err(Refusal::NotHere("the device has no node to link to"))
             }
             Effect::Priority(value) => {
                 self.out.priority = Some(Given { value: *value, from: from() });
@@ -326,6 +336,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         match who {
             Principal::Id(id) => Ok(Account { id: *id, name: id.to_string().into() }),
             Principal::Named { name, id } => Ok(Account { id: *id, name: name.clone() }),
+            Principal::Unknown(name) => Err(unknown(name.clone())),
             Principal::Template(template) => {
                 let name = self.expand(template)?;
                 match look_up(self.host, &name) {
@@ -340,10 +351,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
         match mode {
             Mode::Bits(bits) => Ok(*bits),
             Mode::Template(template) => {
-                let text = self.expand(template)?;
+                let whole = self.expand(template)?;
+                let text = whole.trim_start();
                 let octal = text.iter().all(|b| matches!(b, b'0'..=b'7'));
                 let bits = text.to_str().ok().filter(|_| octal).and_then(|t| u32::from_str_radix(t, 8).ok());
-                bits.filter(|bits| *bits <= 0o7777).ok_or(Refusal::Mode(text))
+                bits.filter(|bits| *bits <= 0o7777).ok_or(Refusal::Mode(whole))
             }
         }
     }
@@ -355,36 +367,48 @@ impl<'e, H: Host> Evaluation<'e, H> {
         value: &Template,
         append: bool,
     ) -> Result<(), Refusal> {
+        // Nothing is joined where nothing is written; what is written and comes to nothing is joined, as udev does it.
+        if append && value.text().is_empty() {
+            return Ok(());
+        }
         let limit = value.limit();
         let mut value = self.expand(value)?;
         if self.escape == Some(StringEscape::Replace) {
             value = replace_unsafe(&value, SafeExtra::None);
         }
         if append {
-            if value.is_empty() {
-                return Ok(());
-            }
-            if let Some(old) = self.out.properties.get(key).filter(|old| !old.is_empty()) {
+            let old = self.property_of_event(key).filter(|old| !old.is_empty());
+            if let Some(old) = old {
                 value = bstr::concat([old.as_bytes(), b" ", &value]).into();
             }
             if value.len() > limit.most() {
                 return Err(ExpandError::TooLong(key.clone(), limit).into());
             }
-        } else if value.is_empty() {
+        }
+        if value.is_empty() {
             self.out.properties.remove(key);
             self.out.set.remove(key);
             return Ok(());
         }
-        self.out.properties.set(key, value)?;
-        self.out.set.insert(key.clone(), place.clone());
+        self.put(place, key, &value)?;
+        Ok(())
+    }
+
+    /// What rules set first stands behind what the event came with.
+    fn put(&mut self, place: &Place, key: &[u8], value: &[u8]) -> Result<(), PropertyError> {
+        if self.out.set.contains_key(key.as_bstr()) {
+            self.out.properties.set(key, value)?;
+        } else {
+            self.out.properties.set_last(key, value)?;
+        }
+        self.out.set.insert(key.into(), place.clone());
         Ok(())
     }
 
     /// Sets a property whose value comes from outside of the rules.
     pub(super) fn set_property(&mut self, place: &Place, key: &[u8], value: &[u8]) {
-        match self.out.properties.set(key, value) {
-            Ok(()) => drop(self.out.set.insert(key.into(), place.clone())),
-            Err(error) => self.refuse(place, &error.into()),
+        if let Err(error) = self.put(place, key, value) {
+            self.refuse(place, &error.into());
         }
     }
 
@@ -392,10 +416,10 @@ impl<'e, H: Host> Evaluation<'e, H> {
         if op == ListOp::Set {
             self.old_tags.clear();
             let all = std::mem::take(&mut self.out.tags);
-            let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                all.into_iter().partition(|(tag, _)| self.is_fixed(&Thing::Tag(tag.clone())));
-            self.out.tags = kept;
-            self.out.dropped_tags.extend(dropped.into_keys());
+            self.out.tags =
+                all.into_iter().filter(|(tag, _)| self.is_fixed(&Thing::Tag(tag.clone()))).collect();
+            self.out.dropped_tags.clear();
+            self.out.forgets_tags = true;
             if text.is_empty() {
                 return Ok(());
             }
@@ -427,14 +451,20 @@ impl<'e, H: Host> Evaluation<'e, H> {
         self.tag(place, ListOp::Add, TAG_SYSTEMD.into())
     }
 
-    fn write_attribute(&mut self, place: &Place, name: &Template, value: &Template) -> Result<(), Refusal> {
-        let (name, value) = (self.expand(name)?, self.expand(value)?);
-        let (device, name) = match split_device(&name) {
-            Some((subsystem, kernel, rest)) => (self.host.find(subsystem, kernel), rest.into()),
-            None if self.facts.action == Action::Remove => {
+    fn write_attribute(
+        &mut self,
+        place: &Place,
+        name: &Prepared<Owner>,
+        value: &Template,
+    ) -> Result<(), Refusal> {
+        let (text, value) = (self.expand(name)?, self.expand(value)?);
+        let owner = name.ready().map_or_else(|| Cow::Owned(Owner::prepare(&text)), Cow::Borrowed);
+        let (device, name) = match &*owner {
+            Owner::Other(of) => (self.host.find(&of.subsystem, &of.kernel), of.name.clone()),
+            Owner::Itself if self.facts.action == Action::Remove => {
                 return Err(Refusal::NotHere("a device that goes has no attributes to write to"));
             }
-            None => (self.facts.device.clone(), name.clone()),
+            Owner::Itself => (self.facts.device.clone(), text),
         };
         let device = device.ok_or(Refusal::NotHere("the device to write to is not there"))?;
         let done = self.host.write_attribute(&device, &name, &value);

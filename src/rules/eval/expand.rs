@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use bstr::{BStr, BString, ByteSlice, ByteVec};
 
 use super::Evaluation;
-use crate::ids::{LinkName, sysnum};
+use crate::ids::sysnum;
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::Command;
-use crate::rules::template::{Limit, Part, Template, Var, Words};
+use crate::rules::prepared::Owner;
+use crate::rules::template::{AttributeName, Limit, Part, Template, Var, Words};
 use crate::rules::trace::Spot;
 use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe, split_command};
 
@@ -41,14 +42,32 @@ impl<H: Host> Evaluation<'_, H> {
         self.expand_with(template, WhiteSpace::Keep)
     }
 
+    /// The value of a template that speaks of another matched parent.
+    pub(super) fn expand_about(
+        &self,
+        template: &Template,
+        matched: Option<&Spot>,
+    ) -> Result<BString, ExpandError> {
+        self.expand_full(template, WhiteSpace::Keep, matched)
+    }
+
     /// The value of a template with the given care for white space.
     pub(super) fn expand_with(&self, template: &Template, space: WhiteSpace) -> Result<BString, ExpandError> {
+        self.expand_full(template, space, self.matched.as_ref())
+    }
+
+    fn expand_full(
+        &self,
+        template: &Template,
+        space: WhiteSpace,
+        matched: Option<&Spot>,
+    ) -> Result<BString, ExpandError> {
         let mut out = BString::default();
         for part in template.parts() {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Var(var) => {
-                    let value = self.var(var, template)?;
+                    let value = self.var(var, template, matched)?;
                     let keep = match space {
                         WhiteSpace::Keep => true,
                         WhiteSpace::Collapse => matches!(var, Var::Result(_)),
@@ -85,32 +104,37 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     /// The value of a substitution of `template`.
-    fn var(&self, var: &Var, template: &Template) -> Result<Cow<'_, BStr>, ExpandError> {
+    fn var(
+        &self,
+        var: &Var,
+        template: &Template,
+        matched: Option<&Spot>,
+    ) -> Result<Cow<'_, BStr>, ExpandError> {
         let facts = self.facts;
         Ok(match var {
             Var::Devnode => owned(facts.node.as_ref().map(|node| self.below_dev(node)).unwrap_or_default()),
             Var::Attr(name) => {
-                let value = self.attribute_value(name);
+                let value = self.attribute_value(name, matched);
                 // udev reads attributes into a buffer of that size, whatever they are for.
                 if template.limit() != Limit::None && value.len() > Limit::Value.most() {
                     return Err(too_long(template));
                 }
                 owned(value)
             }
-            Var::Env(key) => self.seen(key).unwrap_or_default(),
+            Var::Env(key) => self.property_of_event(key).unwrap_or_default(),
             Var::Kernel => owned(facts.devpath.sysname()),
             Var::Number => owned(sysnum(&facts.devpath.sysname()).into()),
-            Var::Driver => {
-                owned(self.matched.as_ref().and_then(|spot| self.driver(spot)).unwrap_or_default())
-            }
+            Var::Driver => owned(matched.and_then(|spot| self.driver(spot)).unwrap_or_default()),
             Var::Devpath => borrowed(facts.devpath.as_bytes().as_bstr()),
-            Var::Id => owned(self.matched.as_ref().map(|spot| self.sysname(spot)).unwrap_or_default()),
+            Var::Id => owned(matched.map(|spot| self.sysname(spot)).unwrap_or_default()),
             Var::Major => owned(facts.devnum.map_or(0, |n| n.major).to_string().into()),
             Var::Minor => owned(facts.devnum.map_or(0, |n| n.minor).to_string().into()),
             Var::Result(words) => borrowed(pick_words(&self.result, *words).as_bstr()),
             Var::Parent => owned(self.parent_node()),
             Var::Name => owned(self.name()),
-            Var::Links => owned(bstr::join(" ", self.links_so_far().map(LinkName::as_bytes)).into()),
+            Var::Links => {
+                owned(bstr::join(" ", self.links_so_far().into_iter().map(|link| link.as_bytes())).into())
+            }
             Var::Root => owned(self.host.dev_root()),
             Var::Sys => owned(self.host.sys_root()),
             Var::Index => owned(self.index.ok_or(ExpandError::NoIndex)?.to_string().into()),
@@ -122,11 +146,17 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     /// `$attr{name}`: of the event's device, else of the matched parent; as text that is safe in names.
-    fn attribute_value(&self, name: &[u8]) -> BString {
-        let raw = self.attribute_of(&Spot::Event, name).or_else(|| match &self.matched {
-            Some(spot @ Spot::Above(_)) => self.attribute_of(spot, name),
-            _ => None,
-        });
+    fn attribute_value(&self, name: &AttributeName, matched: Option<&Spot>) -> BString {
+        let raw = match name.owner() {
+            Owner::Other(of) => {
+                let device = self.host.find(&of.subsystem, &of.kernel);
+                device.and_then(|device| self.host.attribute(&device, &of.name))
+            }
+            Owner::Itself => self.own_attribute(&Spot::Event, name).or_else(|| match matched {
+                Some(spot @ Spot::Above(_)) => self.own_attribute(spot, name),
+                _ => None,
+            }),
+        };
         replace_unsafe(raw.unwrap_or_default().trim_end(), SafeExtra::Value)
     }
 

@@ -6,7 +6,7 @@
 mod condition;
 mod effect;
 mod expand;
-mod made;
+mod known;
 mod outcome;
 #[cfg(test)]
 mod reads;
@@ -181,7 +181,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
         how: Circumstance,
         observer: &mut impl Observer,
     ) -> bool {
-        let value = self.value_of(&condition.subject, on);
+        let value = match &condition.subject {
+            // The device that is tried is the one that `$id` in the name means.
+            Subject::Attribute(name) if how.in_group => self.attribute(name, on, Some(on)),
+            subject => self.value_of(subject, on),
+        };
         let passed = condition::holds(condition, &value);
         observer.condition(&Seen { value: &value, passed, ..how.seen(place, condition, on) });
         passed

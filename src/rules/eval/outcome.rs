@@ -149,6 +149,8 @@ pub struct Outcome {
     pub tags: BTreeMap<Tag, Place>,
     /// Tags that rules gave and took away again: they stay in the set of all tags that the device ever had.
     pub dropped_tags: BTreeSet<Tag>,
+    /// Tags were set anew: those of earlier events and earlier rules are forgotten.
+    pub forgets_tags: bool,
     /// What to run, in order.
     pub run: Vec<Given<Job>>,
     /// What was written while the rules ran, in order.
@@ -165,4 +167,12 @@ pub struct Outcome {
     pub dump: Vec<Dump>,
     /// What was wrong with values, in order.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Outcome {
+    /// The tags that the device had, in earlier events or by a rule of this one, and that no rule gives it now.
+    pub fn past_tags<'o>(&'o self, facts: &'o EventFacts) -> impl Iterator<Item = &'o Tag> {
+        let earlier = facts.before.tags.iter().filter(|_| !self.forgets_tags);
+        earlier.chain(&self.dropped_tags).filter(|tag| !self.tags.contains_key(*tag))
+    }
 }

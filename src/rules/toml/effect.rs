@@ -381,7 +381,7 @@ fn write(cx: &mut Cx<'_>, draft: &mut Draft, group: &str, entry: &Entry<'_, '_>)
     }
     let value = template(cx, draft, Turn::Write, entry.value)?;
     Ok(if group == "attr" {
-        Effect::WriteAttribute { name, value }
+        Effect::WriteAttribute { name: name.into(), value }
     } else {
         Effect::WriteSysctl { name: name.into(), value }
     })

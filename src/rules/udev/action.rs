@@ -97,7 +97,7 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
             // The name is no template here, as it is where it is compared; what looks like a broken one is odd anyway.
             let _compared = cx.name_template(attribute, &span, Limit::Value);
             Effect::WriteAttribute {
-                name: Template::literal(attribute).within(Limit::Value),
+                name: Template::literal(attribute).within(Limit::Value).into(),
                 value: cx.template(token, Limit::Value),
             }
         }
@@ -193,7 +193,7 @@ fn principal(cx: &mut Cx<'_>, token: &Token<'_>, kind: Account) -> Option<Princi
         "the rest of the line counts; create it as a system {word}, or write one that `getent` shows"
     );
     cx.warn(code, message, &token.value_span, &hint);
-    None
+    Some(Principal::Unknown(name.into()))
 }
 
 /// A decimal id; the two that stand for "none" are no ids.
@@ -203,8 +203,9 @@ fn number(text: &[u8]) -> Option<u32> {
     (id != u32::MAX && id != 0xffff).then_some(id)
 }
 
-/// Octal digits up to 7777.
+/// Octal digits up to 7777, behind white space if there is any.
 pub(super) fn octal(text: &[u8]) -> Option<u32> {
+    let text = text.trim_start();
     let plain = text.iter().all(|b| (b'0'..=b'7').contains(b));
     let bits = u32::from_str_radix(text.to_str().ok().filter(|_| plain)?, 8).ok()?;
     (bits <= 0o7777).then_some(bits)

@@ -45,9 +45,17 @@ fn name<'t>(token: &'t Token<'_>) -> &'t BStr {
 }
 
 fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost> {
-    let attribute = |cx: &mut Cx<'_>, limit| {
+    let path = |cx: &mut Cx<'_>, limit| {
         let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
         cx.name_template(name(token), &span, limit)
+    };
+    let attribute = |cx: &mut Cx<'_>| {
+        let template = path(cx, Limit::Value);
+        // In a name of another device's nothing is substituted.
+        match name(token).starts_with(b"[") {
+            true => Template::literal(name(token)).within(Limit::Value).into(),
+            false => template.into(),
+        }
     };
     Ok(match key {
         Key::Action => Subject::Action,
@@ -64,13 +72,13 @@ fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost
         Key::Tag | Key::Tags => Subject::Tag,
         Key::Subsystem | Key::Subsystems => Subject::Subsystem,
         Key::Driver | Key::Drivers => Subject::Driver,
-        Key::Attr => Subject::Attribute(attribute(cx, Limit::Value)),
+        Key::Attr => Subject::Attribute(attribute(cx)),
         Key::Attrs => {
             parent_path(cx, token);
-            Subject::Attribute(attribute(cx, Limit::Value))
+            Subject::Attribute(attribute(cx))
         }
-        Key::Sysctl => Subject::Sysctl(attribute(cx, Limit::Path).into()),
-        Key::Test => Subject::File(cx.template(token, Limit::Path)),
+        Key::Sysctl => Subject::Sysctl(path(cx, Limit::Path).into()),
+        Key::Test => Subject::File(cx.template(token, Limit::Path).into()),
         Key::Program => Subject::Program(Command::Line(cx.template(token, Limit::Line).into())),
         Key::Import => Subject::Import(import(cx, token)?),
         Key::Result => Subject::Result,
@@ -106,7 +114,14 @@ fn compared(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) ->
         glob(cx, token);
         Pattern::new(&token.value, case)
     };
-    if operator == Operator::Match { Test::Is(pattern) } else { Test::IsNot(pattern) }
+    // To udev "anything" is "not empty": where there may be none at all, that holds for none, too.
+    let of_a_set = matches!(key, Key::Tag | Key::Tags | Key::Symlink);
+    match (token.value == "?*" && of_a_set, operator) {
+        (false, Operator::Match) => Test::Is(pattern),
+        (false, _) => Test::IsNot(pattern),
+        (true, Operator::Match) => Test::IsNot(Pattern::new(b"", case)),
+        (true, _) => Test::Is(Pattern::new(b"", case)),
+    }
 }
 
 fn glob(cx: &mut Cx<'_>, token: &Token<'_>) {

@@ -161,6 +161,15 @@ fn said(template: &Template) -> Said<&BStr> {
     }
 }
 
+/// The name of an attribute that is compared; of another device's it is read as it stands.
+fn attribute(name: &Template) -> Said<&BStr> {
+    match (name.constant(), name.text().starts_with(b"[")) {
+        (Some(constant), _) if constant.starts_with(b"[") => Ok(constant),
+        (None, true) => Err(format!("a substitution in the name `{}`", name.text())),
+        _ => said(name),
+    }
+}
+
 /// The text of a name in which udev substitutes nothing.
 fn verbatim(name: &Template) -> Said<&BStr> {
     name.constant().ok_or_else(|| format!("a substitution in the name `{}`", name.text()))
@@ -232,8 +241,8 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
         (Subject::Subsystem, true) => ("SUBSYSTEMS", None),
         (Subject::Driver, false) => ("DRIVER", None),
         (Subject::Driver, true) => ("DRIVERS", None),
-        (Subject::Attribute(name), false) => ("ATTR", Some(said(name)?)),
-        (Subject::Attribute(name), true) => ("ATTRS", Some(said(name)?)),
+        (Subject::Attribute(name), false) => ("ATTR", Some(attribute(name)?)),
+        (Subject::Attribute(name), true) => ("ATTRS", Some(attribute(name)?)),
         (Subject::Tag, false) => ("TAG", None),
         (Subject::Tag, true) => ("TAGS", None),
         (Subject::Action, false) => ("ACTION", None),
@@ -254,7 +263,7 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
         Test::Is(pattern) => ("==", pattern),
         Test::IsNot(pattern) => ("!=", pattern),
         // An attribute may be there and empty.
-        Test::Exists(true) if matches!(subject, Subject::Attribute(_)) => {
+        Test::Exists(true) if matches!(subject, Subject::Attribute(_) | Subject::Tag | Subject::Link) => {
             return token(key, attribute, "==", b"*", Case::Sensitive);
         }
         Test::Exists(true) => return token(key, attribute, "==", b"?*", Case::Sensitive),
@@ -269,7 +278,9 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
     if three || Pattern::new(pattern.text(), pattern.case()) != *pattern {
         return Err(format!("the pattern `{}`", pattern.text()));
     }
-    token(key, attribute, operator, pattern.text(), pattern.case())
+    // Of what there may be none "?*" means another thing, and no tag and no link is empty.
+    let any = pattern.text() == "?*" && matches!(subject, Subject::Tag | Subject::Link);
+    token(key, attribute, operator, if any { b"*" } else { pattern.text() }, pattern.case())
 }
 
 /// The words of a command in one line.
@@ -386,7 +397,9 @@ fn principal(who: &Principal) -> Said {
             text.into()
         }
         // The text of a template: a `$` in a name is doubled.
-        Principal::Named { name, .. } => name.replace(b"$", b"$$").replace(b"%", b"%%").into(),
+        Principal::Named { name, .. } | Principal::Unknown(name) => {
+            name.replace(b"$", b"$$").replace(b"%", b"%%").into()
+        }
         Principal::Template(template) => said(template)?.into(),
     })
 }

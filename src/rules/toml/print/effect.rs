@@ -63,7 +63,8 @@ fn name(effect: &Effect) -> Said {
 fn account(effect: &Effect) -> Said {
     match effect {
         Effect::Owner(Principal::Id(id)) | Effect::Group(Principal::Id(id)) => Ok(id.to_string()),
-        Effect::Owner(Principal::Named { name, .. }) | Effect::Group(Principal::Named { name, .. }) => {
+        Effect::Owner(Principal::Named { name, .. } | Principal::Unknown(name))
+        | Effect::Group(Principal::Named { name, .. } | Principal::Unknown(name)) => {
             let name = utf8(name.as_bstr())?;
             if name.is_empty() || name.contains(['$', '%']) || name.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(format!("the account `{name}`"));
@@ -190,7 +191,7 @@ fn writes(all: &[&Effect]) -> Said<Entries> {
     let mut out: Entries = Vec::new();
     for effect in all {
         let (group, name, value) = match effect {
-            Effect::WriteAttribute { name, value } => ("attr", name, value),
+            Effect::WriteAttribute { name, value } => ("attr", &**name, value),
             Effect::WriteSysctl { name, value } => ("sysctl", &**name, value),
             _ => return wrong(),
         };
