@@ -110,7 +110,7 @@ impl Default for Config {
             mode: Mode::Auto,
             workers: None,
             event_timeout: Duration::from_secs(180),
-            program_timeout: Duration::from_secs(30),
+            program_timeout: Duration::from_secs(180),
             exec_delay: Duration::ZERO,
             read_only_disks: false,
             receive_buffer: 128 << 20,
@@ -174,8 +174,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "program_timeout",
         kind: "duration",
-        default: Some("\"30s\""),
-        doc: "How long one program of a rule may run. Then it is killed, with all that it started.",
+        default: Some("\"180s\""),
+        doc: "How long one program of a rule may run, if the event has as much time left. Then it is killed, with all that it started.",
         set: |c, v| value::duration(v).map(|d| c.program_timeout = d),
     },
     Key {

@@ -106,7 +106,7 @@ pub fn run(
 ) {
     for Given { value, from } in &plan.run {
         if matches!(value, Job::Program(_)) {
-            std::thread::sleep(delay);
+            std::thread::sleep(delay.min(deadline.saturating_duration_since(Instant::now())));
         }
         let failure = match value {
             Job::Program(argv) if programs.is_missing_helper(argv) => host.program(argv, environment).failure,

@@ -280,6 +280,11 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         "ENV{A}=\"$attr\", SYMLINK+=\"a%qb\"",
     ),
     ("SYMLINK+=e\"a\\tb%q\"", "bad-template@1:12", "SYMLINK+=\"a\tb%q\""),
+    (
+        "IMPORT{db}==\"$env{A}\", IMPORT{cmdline}==\"a%k\", IMPORT{parent}==\"$env{A}\"",
+        "bad-template@1:13 bad-template@1:41",
+        "IMPORT{db}==\"$env{A}\", IMPORT{cmdline}==\"a%k\", IMPORT{parent}==\"$env{A}\"",
+    ),
     ("ATTR{$nope}==\"1\", SYMLINK+=\"a\"", "bad-template@1:6", "ATTR{$nope}==\"1\", SYMLINK+=\"a\""),
     // a name in braces is a template only where it is compared
     ("ATTR{$nope}=\"1\"", "bad-template@1:6", "ATTR{$nope}=\"1\""),

@@ -194,6 +194,120 @@ fn udev_takes_the_same_texts() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Pieces of a value, to be put together in any way.
+const PIECES: &[&str] = &[
+    "$",
+    "%",
+    "{",
+    "}",
+    "$attr",
+    "%s",
+    "$env",
+    "%E",
+    "$kernel",
+    "%k",
+    "%c",
+    "$result",
+    "%N",
+    "%P",
+    "{2+}",
+    "{1}",
+    "{size}",
+    "{DEVTYPE}",
+    "{../size}",
+    "{.h}",
+    "{[block/loop777]size}",
+    "a",
+    " ",
+    "  ",
+    "\\",
+    "\\x20",
+    "\\x",
+    "é",
+    "\u{a0}",
+    "/",
+    "*",
+    "[",
+    "]",
+    ";",
+    "~",
+    ",",
+    "|",
+    ":",
+    "$name",
+    "$links",
+    "$id",
+    "$driver",
+    "%b",
+    "%d",
+    "$number",
+    "$parent",
+    "$$",
+    "%%",
+    "$major",
+    "%m",
+    "$sys",
+    "$root",
+    "..",
+    "=",
+    "#",
+    "@",
+    "+",
+    "-",
+    "'",
+    "\t",
+];
+
+/// What stands before a value: which device the parent's substitutions mean, and how bytes are replaced.
+const BEFORE: &[&str] = &[
+    "",
+    "KERNELS==\"loop777\", ",
+    "KERNELS==\"loop777p1\", ",
+    "OPTIONS=\"string_escape=replace\", ",
+    "OPTIONS=\"string_escape=none\", ",
+];
+
+#[test]
+fn udev_makes_the_same_values() {
+    if let Some(why) = missing() {
+        return skip(why);
+    }
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _loops = Loops::add(LOOP, 1);
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let mut runner = TestRunner::deterministic();
+    let values = (prop::sample::select(BEFORE), prop::collection::vec(prop::sample::select(PIECES), 1..8));
+    let mut all = String::from("ENV{.h}=\"hid  den;\"\n");
+    let mut texts = Vec::new();
+    // where no program has run, udev does not look at which words are asked for
+    let odd_words = |text: &str| {
+        ["%c{", "$result{"].iter().any(|start| {
+            text.match_indices(start).any(|(at, _)| !text[at + start.len()..].starts_with(['1', '2']))
+        })
+    };
+    for number in 0..1500 {
+        let (before, pieces) = values.new_tree(&mut runner).unwrap().current();
+        if odd_words(&pieces.concat()) {
+            continue;
+        }
+        // an empty one is another matter
+        let text = format!("{before}ENV{{C{number:04}}}=\"x{}\"\n", pieces.concat());
+        all += &text;
+        texts.push((format!("C{number:04}"), text));
+    }
+    let ours = Facts::of(&machine.plan(Device::Partition, Action::Add, &all));
+    let theirs = facts(&ask(dir.path(), Device::Partition, &all));
+    let mut wrong = String::new();
+    for (name, text) in &texts {
+        let (ours, theirs) = (ours.about(name), theirs.about(name));
+        if ours != theirs {
+            wrong += &format!("{text:?}\n  here {ours:?}, udev {theirs:?}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
 #[test]
 fn udev_says_the_same() {
     if let Some(why) = missing() {

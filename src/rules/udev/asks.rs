@@ -157,9 +157,8 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
         b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line).into())),
         b"builtin" => Import::Builtin(Box::new(builtin(cx, token)?)),
         b"file" => Import::File(cx.template(token, Limit::Path)),
-        // a key as it stands: udev substitutes nothing here
-        b"db" => Import::Db(Template::literal(&token.value)),
-        b"cmdline" => Import::CommandLine(Template::literal(&token.value)),
+        b"db" => Import::Db(key_as_it_stands(cx, token)),
+        b"cmdline" => Import::CommandLine(key_as_it_stands(cx, token)),
         _ => {
             let template = cx.template(token, Limit::Path);
             match template.constant() {
@@ -170,6 +169,17 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
             }
         }
     })
+}
+
+/// The key of an import in which udev substitutes nothing.
+fn key_as_it_stands(cx: &mut Cx<'_>, token: &Token<'_>) -> Template {
+    // what looks like a broken substitution is odd anyway
+    if cx.template(token, Limit::None).constant().is_none() {
+        let message = format!("nothing is substituted in `{}`: it is the key itself", token.value);
+        let hint = "write the key as it is called";
+        cx.warn(codes::BAD_TEMPLATE, message, &token.value_span, hint);
+    }
+    Template::literal(&token.value)
 }
 
 /// A builtin and its arguments.

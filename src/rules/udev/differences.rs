@@ -29,6 +29,7 @@ pub const DIFFERENCES: &[(&str, &str)] = &[
         "may hold substitutions, as the other imports; systemd takes them as they stand",
     ),
     ("RUN=\"\"", "empties the list; systemd puts a command without words into it, which fails"),
+    ("timeout_signal", "is not used: a program that runs too long is killed, with its process group"),
     (
         "NAME",
         "with a value that no interface can be called counts for nothing; systemd tries to give it, and fails",
