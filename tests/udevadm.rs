@@ -14,7 +14,7 @@ mod manager;
 #[path = "udevadm/varlink.rs"]
 mod varlink;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Why systemd's udevadm can't be asked here.
@@ -34,6 +34,26 @@ fn missing() -> Option<&'static str> {
 fn version() -> u32 {
     let output = Command::new("udevadm").arg("--version").output().unwrap();
     String::from_utf8_lossy(&output.stdout).split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The tree of a Debian with a later systemd, where one is named.
+fn tree() -> Option<PathBuf> {
+    std::env::var_os("NAMEPLATE_VERIFY_TREE").map(PathBuf::from)
+}
+
+/// Lines of a script that set `$theirs` to the udevadm of a tree, which then runs on this machine's own files.
+fn of_tree(tree: &Path) -> String {
+    let (tree, arch) = (tree.display(), std::env::consts::ARCH);
+    let lib = format!("{tree}/usr/lib/{arch}-linux-gnu");
+    format!(
+        r#"theirs=$1/later
+cat >"$theirs" <<'END'
+#!/bin/sh
+exec {lib}/ld-linux-*.so.* --argv0 udevadm --library-path {lib}:{lib}/systemd {tree}/usr/bin/udevadm "$@"
+END
+chmod +x "$theirs"
+"#
+    )
 }
 
 /// Runs a script in namespaces of its own; `$1` is a directory with our `udevadm`, `$2` the program. Its standard output.

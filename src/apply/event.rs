@@ -95,14 +95,19 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
 }
 
 /// Runs the plan's programs and builtins one after the other in this environment; one that fails does not stop the next.
+/// Each program is waited with for `delay`, which people set to see which one does the harm.
 pub fn run(
     plan: &Plan,
     environment: &Properties,
     programs: &Programs,
     host: &mut impl Host,
     deadline: Instant,
+    delay: Duration,
 ) {
     for Given { value, from } in &plan.run {
+        if matches!(value, Job::Program(_)) {
+            std::thread::sleep(delay.min(deadline.saturating_duration_since(Instant::now())));
+        }
         let failure = match value {
             Job::Program(argv) if programs.is_missing_helper(argv) => host.program(argv, environment).failure,
             Job::Program(argv) => programs.finish(argv, environment, deadline).failure,

@@ -223,7 +223,7 @@ fn file_name(name: &[u8]) -> OsString {
 }
 
 /// The directory (or a link to it) of a device id, `None` if there is no such device.
-fn by_id(sys: &Path, id: &DeviceId) -> Option<PathBuf> {
+pub(super) fn by_id(sys: &Path, id: &DeviceId) -> Option<PathBuf> {
     let path = match id {
         DeviceId::Node(DevNum { kind, major, minor }) => {
             let kind = if *kind == NodeKind::Block { "block" } else { "char" };

@@ -16,7 +16,7 @@ use crate::text::{Case, Pattern, check_glob};
 /// With --json one object a line: {"event": ...}, or {"lost": N} where the reader was too slow.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Only events as they come from the kernel
+    /// Only events as they come from the kernel (beside a udevd: from that)
     #[arg(long, short)]
     kernel: bool,
     /// Only events that the rules have been applied to
@@ -121,6 +121,7 @@ fn show_lost(out: &mut dyn Write, context: &Context, lost: u64) -> io::Result<()
 fn show(out: &mut dyn Write, style: Style, properties: bool, event: &EventEntry) -> io::Result<()> {
     let (source, ink) = match event.source {
         EventSource::Kernel => ("kernel ", Ink::Dim),
+        EventSource::Udev => ("udev   ", Ink::Dim),
         EventSource::Handled => ("handled", Ink::Green),
     };
     let (seconds, micros) = (event.usec / 1_000_000, event.usec % 1_000_000);

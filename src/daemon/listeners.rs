@@ -8,8 +8,9 @@ use bstr::{BString, ByteSlice};
 use nix::errno::Errno;
 
 use super::engine::Handled;
-use super::report;
+
 use crate::ids::{SeqNum, Tag};
+use crate::machine;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::uevent::{Sender, Uevent, monitor};
@@ -32,7 +33,7 @@ impl Listeners {
         let mut properties = handled.plan.shown_properties(&handled.record, &self.roots);
         // a device of which nothing is kept is seen for the first time at each of its events
         if handled.record.init_usec.is_none()
-            && let Some(usec) = report::now_usec()
+            && let Some(usec) = machine::uptime_usec()
         {
             put(&mut properties, "USEC_INITIALIZED", usec.to_string());
         }

@@ -139,7 +139,8 @@ impl Reader {
         if uevent.seqnum <= self.before {
             return;
         }
-        self.broadcast.publish(super::control::protocol::EventSource::Kernel, || view::kernel_event(&uevent));
+        let source = self.socket.sender();
+        self.broadcast.publish(source, || view::heard_event(source, &uevent));
         let heard = self.backlog.as_ref().map(|backlog| (backlog, uevent.clone()));
         let pushed = self.work.push(Job::of_kernel(uevent), |job| (self.known)(&job.uevent));
         // not before: who waits for udevd looks into the queue next

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 #[cfg(feature = "libudev")]
 use super::backlog::Backlog;
+use super::control::protocol::EventSource;
 #[cfg(feature = "libudev")]
 use crate::uevent::libudev::UdevMonitor;
 use crate::uevent::{Counts, Drained, DropsError, KernelSocket, OpenError, Received};
@@ -56,6 +57,15 @@ impl Source {
     /// True when the events come in the order of their numbers, so that a number that is missing means something.
     pub(super) fn is_ordered(&self) -> bool {
         matches!(self, Self::Kernel(_))
+    }
+
+    /// Whose events these are.
+    pub(super) fn sender(&self) -> EventSource {
+        match self {
+            Self::Kernel(_) => EventSource::Kernel,
+            #[cfg(feature = "libudev")]
+            Self::Udevd(_) => EventSource::Udev,
+        }
     }
 
     /// Bytes of the receive buffer as the kernel accounts them.

@@ -165,14 +165,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Makes the plan from what the rules made of an event. `kernel` holds the event's own properties, `sticky` the
-    /// tags of the last record.
-    pub fn new(facts: &EventFacts, kernel: &Properties, sticky: BTreeSet<Tag>, outcome: Outcome) -> Self {
+    /// Makes the plan from what the rules made of an event. `kernel` holds the event's own properties.
+    pub fn new(facts: &EventFacts, kernel: &Properties, outcome: Outcome) -> Self {
         let removed = facts.action == Action::Remove;
         let priority = outcome.priority.as_ref().map_or(0, |given| given.value);
         let links = if removed { Default::default() } else { outcome.links.clone() };
-        let past_tags =
-            sticky.into_iter().chain(outcome.dropped_tags.clone()).filter(|t| !outcome.tags.contains_key(t));
+        let past_tags: BTreeSet<Tag> = outcome.past_tags(facts).cloned().collect();
         Self {
             event: PlanEvent {
                 action: facts.action,
@@ -186,7 +184,7 @@ impl Plan {
             links: links.into_iter().map(|(name, from)| PlannedLink { name, priority, from }).collect(),
             priority,
             properties: properties(kernel, &outcome),
-            past_tags: past_tags.collect(),
+            past_tags,
             tags: outcome
                 .tags
                 .into_iter()
@@ -233,20 +231,10 @@ impl Plan {
         let mut put = |key: &str, value: &[u8]| {
             let _checked_when_it_was_made = all.set(key, value);
         };
-        let dev = roots.dev.as_os_str().as_encoded_bytes();
-        let links = record.links.iter().map(|link| bstr::concat([dev, b"/".as_slice(), link.as_bytes()]));
-        let links: Vec<_> = links.collect();
-        if !links.is_empty() {
-            put("DEVLINKS", &bstr::join(" ", links));
-        }
-        for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
-            if !tags.is_empty() {
-                let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-                put(key, format!(":{}:", names.join(":")).as_bytes());
+        for key in ["DEVLINKS", "TAGS", "CURRENT_TAGS", "USEC_INITIALIZED"] {
+            if let Some(value) = record.shown(key.as_bytes(), roots.dev.as_os_str().as_encoded_bytes()) {
+                put(key, &value);
             }
-        }
-        if let Some(usec) = record.init_usec {
-            put("USEC_INITIALIZED", usec.to_string().as_bytes());
         }
         put("UDEV_DATABASE_VERSION", b"1");
         all

@@ -101,6 +101,25 @@ impl Record {
         out
     }
 
+    /// A property as libudev shows it: one of the record's own, or what its links, tags and time make. `dev` is the
+    /// device directory.
+    pub fn shown(&self, key: &[u8], dev: &[u8]) -> Option<BString> {
+        let listed = |tags: &BTreeSet<Tag>| {
+            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+            (!names.is_empty()).then(|| format!(":{}:", names.join(":")).into())
+        };
+        match key {
+            b"DEVLINKS" if !self.links.is_empty() => {
+                let paths = self.links.iter().map(|link| bstr::concat([dev, b"/", link.as_bytes()]));
+                Some(bstr::join(" ", paths).into())
+            }
+            b"TAGS" => listed(&self.tags),
+            b"CURRENT_TAGS" => listed(&self.current_tags),
+            b"USEC_INITIALIZED" => self.init_usec.map(|usec| usec.to_string().into()),
+            _ => self.properties.get(key).map(BString::from),
+        }
+    }
+
     /// Reads a record's text. Lines of letters that are not known are skipped, as are empty lines; a line that can't be
     /// read is told and skipped. Without a `V:` line (databases from before 2020) the tags are the current tags too.
     pub fn parse(text: &[u8]) -> (Self, Vec<Problem>) {

@@ -363,3 +363,83 @@ fn what_udevd_holds_is_refused() {
     daemon.stop();
     assert_eq!(lab.link("np/later").as_deref(), Some("../loop480300"));
 }
+
+#[test]
+fn udevs_tags_are_the_devices_and_its_events_are_called_so() {
+    need_udevd!();
+    let lab = Lab::new(480_400..480_410);
+    let _udevd = lab.udevd();
+    let rules = "KERNEL==\"loop48040?\", TAG==\"nplab\", SYMLINK+=\"np/tagged-%k\"\n\
+                 KERNEL==\"loop48040?\", TAG!=\"nplab\", SYMLINK+=\"np/untagged-%k\"\n\
+                 KERNEL==\"loop48040?\", TAG+=\"own\"\n\
+                 KERNEL==\"loop48040?\", TAG==\"own\", SYMLINK+=\"np/own-%k\"\n";
+    let world = World::new(&[("50-test.rules", rules)]).inside(lab.scene.id());
+    let _before = Loops::add(480_400, 1);
+    lab.run("udevadm", &["settle"]);
+    let daemon = world.start();
+    let links = |kernel: &str| {
+        let link = |what: &str| (format!("np/{what}-{kernel}"), format!("../{kernel}"));
+        BTreeMap::from([link("tagged"), link("own")])
+    };
+    assert_eq!(names(&daemon), links("loop480400"), "there before");
+
+    let _plugged = Loops::add(480_401, 1);
+    daemon.settle();
+    let mut both = links("loop480400");
+    both.extend(links("loop480401"));
+    assert_eq!(names(&daemon), both);
+
+    let mut monitor = daemon.command("monitor", &["--json", "--kernel", "--count", "1"]);
+    let mut monitor = monitor.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    // nobody says when it listens
+    eventually("an event", || {
+        lab.cold_plug(&[480_401]);
+        monitor.try_wait().unwrap().map(|status| assert!(status.success(), "{status}"))
+    });
+    let event: serde_json::Value = serde_json::from_reader(monitor.stdout.take().unwrap()).unwrap();
+    assert_eq!(event["event"]["source"], "udev", "{event}");
+    daemon.stop();
+}
+
+/// The daemon sleeps while udevd sends thousands of messages to a socket that holds a few.
+#[test]
+fn what_udevd_said_in_vain_is_found_again() {
+    need_udevd!();
+    let lab = Lab::new(482_000..482_500);
+    let _udevd = lab.udevd();
+    let mut loops = Loops::add(482_000, 10);
+    lab.run("udevadm", &["settle"]);
+    let daemon = start(&lab, "receive_buffer = 4096\n");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let mut more = Loops::add(482_010, 490);
+    for number in 482_000..482_005 {
+        loops.remove(number);
+    }
+    lab.run("udevadm", &["trigger", "--settle", "--subsystem-match=block", "--sysname-match=loop482*"]);
+    lab.run("udevadm", &["trigger", "--settle", "--subsystem-match=block", "--sysname-match=loop482*"]);
+    lab.run("udevadm", &["settle"]);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    daemon.settle();
+    assert_eq!(names(&daemon), found(482_005..482_500));
+    let status = daemon.json("status", &[]);
+    assert!(status["events"]["overruns"].as_u64().unwrap() > 0, "{status}");
+    more.remove_rest();
+    daemon.settle();
+    assert_eq!(names(&daemon), found(482_005..482_010));
+    daemon.stop();
+}
+
+#[test]
+fn a_udevd_beside_a_device_manager_is_told_of() {
+    need_udevd!();
+    let lab = Lab::new([]);
+    let daemon = start(&lab, "mode = \"standalone\"\n");
+    let warning = "a udevd has started, and nameplate runs standalone";
+    daemon.settle();
+    assert!(!daemon.log().contains(warning), "{}", daemon.log());
+    let udevd = lab.udevd();
+    eventually("the warning", || daemon.log().contains(warning).then_some(()));
+    drop(udevd);
+    daemon.stop();
+}

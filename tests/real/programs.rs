@@ -182,6 +182,24 @@ fn what_programs_leave_running_ends_where_the_group_is_the_daemons() {
 }
 
 #[test]
+fn each_program_is_waited_with_and_one_that_is_given_twice_runs_twice() {
+    need_devices!();
+    let world = World::new(&[]).config("exec_delay = \"200ms\"\n");
+    let file = world.path("times");
+    let now = format!("[\"/bin/sh\", \"-c\", \"date +%%s%%N >> {}\"]", file.display());
+    let rule =
+        format!("[[rule]]\nmatch = {{ kernel = \"loop395000\", action = \"add\" }}\nrun = [{now}, {now}]\n");
+    world.write_rule("50-test.toml", &rule);
+    let daemon = world.start();
+    let _loops = Loops::add(395_000, 1);
+    daemon.settle();
+    let text = fs::read_to_string(&file).unwrap();
+    let times: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(times.len(), 2, "{text}");
+    assert!(times[1] - times[0] >= 200_000_000, "{text}");
+}
+
+#[test]
 fn two_hundred_times_the_same_device() {
     need_devices!();
     let rule =

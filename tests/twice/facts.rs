@@ -120,6 +120,10 @@ impl Facts {
             if key == "DEVLINKS" {
                 words.sort_unstable();
             }
+            if key.ends_with("TAGS") {
+                words = value.split(':').filter(|tag| !tag.is_empty()).collect();
+                words.sort_unstable();
+            }
             out.insert(names.put(&format!("ran {file}: {key}={}", words.join(" "))));
         }
         interfaces(&read("interfaces"), &mut out);
@@ -158,8 +162,8 @@ fn orders(records: &str) -> BTreeMap<&str, String> {
             Some(b'E') => fact.split('=').next().unwrap_or_default(),
             _ => &fact[..1],
         };
-        // newer than 252, and what no record holds
-        if word.starts_with("E:ID_LOOP_BACKING_") || word.contains(' ') {
+        // newer than 252, what no record holds, and what no reader takes: a property that was set to nothing
+        if word.starts_with("E:ID_LOOP_BACKING_") || word.contains(' ') || fact.ends_with('=') {
             continue;
         }
         let order = out.entry(id).or_default();

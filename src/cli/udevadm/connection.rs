@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt};
 use serde_json::{Value, json};
 
 use crate::daemon::control::frame::{REPLY_LIMIT, read_message, write_message};
@@ -25,6 +25,9 @@ impl Connection {
     pub(super) fn open(roots: &Roots) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        // systemd drops packets without the sender's credentials, and asks for them only when it has accepted: what comes
+        // a moment earlier has them because of this
+        setsockopt(&socket, sockopt::PassCred, &true)?;
         match connect(socket.as_raw_fd(), &UnixAddr::new(&roots.udevd_control())?) {
             Ok(()) => Ok(Self::Packets(socket)),
             Err(errno) => match UnixStream::connect(roots.udevd_varlink()) {
@@ -34,23 +37,34 @@ impl Connection {
         }
     }
 
+    /// Connects to a device manager that speaks Varlink.
+    pub(super) fn varlink(roots: &Roots) -> io::Result<Self> {
+        Ok(Self::Varlink(UnixStream::connect(roots.udevd_varlink())?))
+    }
+
+    /// Calls a method that packets have no word for.
+    pub(super) fn call(&mut self, method: &str, parameters: &Value, timeout: Duration) -> io::Result<()> {
+        let Self::Varlink(stream) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
+        write_message(&mut &*stream, &json!({ "method": method, "parameters": parameters }))
+            .map_err(io::Error::other)?;
+        let reply = read_message(&mut io::BufReader::new(&*stream), REPLY_LIMIT);
+        let reply = reply.map_err(io::Error::other)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let reply: Value = serde_json::from_slice(&reply)?;
+        match reply.get("error") {
+            Some(error) => Err(io::Error::other(error.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// Asks for something, and by Varlink waits until it is done.
     pub(super) fn send(&mut self, message: &Message, timeout: Duration) -> io::Result<()> {
         match self {
             Self::Packets(socket) => Ok(seqpacket::send(&*socket, &packet::encode(message), None)?),
-            Self::Varlink(stream) => {
-                let Some((method, parameters)) = method(message) else { return Ok(()) };
-                stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
-                write_message(&mut &*stream, &json!({ "method": method, "parameters": parameters }))
-                    .map_err(io::Error::other)?;
-                let reply = read_message(&mut io::BufReader::new(&*stream), REPLY_LIMIT);
-                let reply = reply.map_err(io::Error::other)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-                let reply: Value = serde_json::from_slice(&reply)?;
-                match reply.get("error") {
-                    Some(error) => Err(io::Error::other(error.to_string())),
-                    None => Ok(()),
-                }
-            }
+            Self::Varlink(_) => match method(message) {
+                Some((method, parameters)) => self.call(method, &parameters, timeout),
+                None => Ok(()),
+            },
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::connection::Connection;
 use super::device::Machine;
+use super::wait::truth;
 use super::{Ended, Refused, queue, reason};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
@@ -81,13 +84,22 @@ fn messages(options: &Options) -> Result<Vec<(&'static str, Message)>, Refused> 
         })?;
         put(true, "a request to set number of children", Message::SetChildrenMax(parsed));
     }
-    if let Some(trace) = &options.trace {
-        let level = if matches!(trace.as_str(), "1" | "yes" | "true" | "on" | "y" | "t") { 7 } else { 6 };
-        put(true, "a request to set trace", Message::SetLogLevel(level));
-    }
-    put(options.revert, "a request to revert", Message::SetChildrenMax(0));
-    put(options.revert, "a request to revert", Message::SetLogLevel(6));
     put(options.ping, "a ping message", Message::Ping);
+    Ok(out)
+}
+
+/// What packets have no word for: Varlink's methods, each with what it is called in messages.
+fn calls(options: &Options) -> Result<Vec<(&'static str, &'static str, Value)>, Refused> {
+    let mut out = Vec::new();
+    if let Some(trace) = &options.trace {
+        let enable = truth(trace).ok_or_else(|| {
+            Refused::new(format!("Failed to parse trace value '{trace}': Invalid argument"))
+        })?;
+        out.push(("a request to set trace", "io.systemd.Udev.SetTrace", json!({ "enable": enable })));
+    }
+    if options.revert {
+        out.push(("a request to revert", "io.systemd.Udev.Revert", json!({})));
+    }
     Ok(out)
 }
 
@@ -109,8 +121,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     let timeout = queue::seconds(&options.timeout).ok_or_else(|| {
         Refused::new(format!("Failed to parse timeout value '{}': Invalid argument", options.timeout))
     })?;
-    let messages = messages(options)?;
-    if messages.is_empty() {
+    let (messages, calls) = (messages(options)?, calls(options)?);
+    if messages.is_empty() && calls.is_empty() {
         let nothing = "No control command option is specified.";
         return if options.load_credentials { Ok(0) } else { Err(Refused::new(nothing)) };
     }
@@ -123,8 +135,13 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     let failed = |name: &str, error: &std::io::Error| {
         Refused::new(format!("Failed to send {name}: {}", reason(error)))
     };
-    let first = messages.first().map_or("a request", |(name, _)| name);
-    let mut connection = Connection::open(&machine.roots).map_err(|error| failed(first, &error))?;
+    let mut names = calls.iter().map(|(name, ..)| *name).chain(messages.iter().map(|(name, _)| *name));
+    let first = names.next().unwrap_or_default();
+    let open = if calls.is_empty() { Connection::open } else { Connection::varlink };
+    let mut connection = open(&machine.roots).map_err(|error| failed(first, &error))?;
+    for (name, method, parameters) in &calls {
+        connection.call(method, parameters, timeout).map_err(|error| failed(name, &error))?;
+    }
     for (name, message) in &messages {
         connection.send(message, timeout).map_err(|error| failed(name, &error))?;
     }

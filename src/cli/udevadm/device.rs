@@ -63,15 +63,15 @@ impl Machine {
         self.roots.run.join("udev").join(name)
     }
 
-    /// The device at a path of sysfs: below `devices`, or a bus, class, driver or module. `None` if nothing is there.
+    /// The device at a path of sysfs: below `devices`, or any directory elsewhere. `None` if nothing is there.
     pub(super) fn load(&self, path: &DevPath) -> Option<Known> {
-        let device = match implied(path.as_bytes()) {
-            None => self.tree.load(path)?,
-            Some(subsystem) => {
-                self.sys(path.relative()).is_dir().then_some(())?;
-                let facts = Facts { subsystem: Some(subsystem.into()), ..Facts::default() };
-                self.tree.add(path, &facts).into_device()
-            }
+        let subsystem = implied(path.as_bytes());
+        let device = if subsystem.is_none() && path.as_bytes().starts_with(b"/devices") {
+            self.tree.load(path)?
+        } else {
+            self.sys(path.relative()).is_dir().then_some(())?;
+            let facts = Facts { subsystem: subsystem.map(Into::into), ..Facts::default() };
+            self.tree.add(path, &facts).into_device()
         };
         Some(self.known(device))
     }
@@ -186,14 +186,22 @@ impl Known {
         self
     }
 
+    /// True for a device that has a number of its own: a node's or an interface's.
+    pub(super) fn has_number(&self) -> bool {
+        self.device.devnum().is_some() || self.device.ifindex().is_some()
+    }
+
     /// True when the device manager has handled the device.
     pub(super) fn is_initialized(&self) -> bool {
         self.record.is_some()
     }
 
-    /// All properties.
+    /// All properties. A device of no subsystem has none, since the device manager has no name to keep it under.
     pub(super) fn properties(&self, machine: &Machine, order: Order) -> Vec<(BString, BString)> {
         let mut out = List::default();
+        if self.subsystem().is_none() {
+            return out.0;
+        }
         out.put("DEVPATH", self.devpath().as_bytes());
         let subsystem = self.subsystem();
         let put_subsystem = |out: &mut List| {

@@ -35,6 +35,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     if !options.update && options.test.is_none() {
         return Err(Refused::new("Either --update or --test must be used."));
     }
+    let _nobody_reads = writeln!(std::io::stderr(), "`udevadm hwdb` is deprecated: use `nameplate hwdb`.");
     let roots = options.root.as_deref().map_or_else(|| context.roots.clone(), Roots::below);
     let mut code = 0;
     if options.update {

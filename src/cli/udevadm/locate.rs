@@ -49,10 +49,8 @@ pub(super) fn find(
         }
         Err(bad) => {
             // systemd 258 and later take these too
-            DeviceId::parse(argument.as_bytes()).map_err(|_| bad)?;
-            let path = device_arg::resolve(context, argument);
-            let found = path.ok().and_then(|path| machine.load(&path));
-            found.ok_or_else(|| Missing::Unknown(argument.into()))
+            let id = DeviceId::parse(argument.as_bytes()).map_err(|_| bad)?;
+            by_id(machine, &id).ok_or_else(|| Missing::Unknown(argument.into()))
         }
     }
 }
@@ -61,11 +59,11 @@ pub(super) fn find(
 pub(super) fn absolute(context: &Context, argument: &OsStr, below: Below) -> Option<PathBuf> {
     let roots = &context.roots;
     let bytes = argument.as_bytes();
-    if device_arg::below_dev(bytes).is_some() || device_arg::below_sys(bytes).is_some() {
-        return Some(argument.into());
-    }
+    let (dev, sys) = (device_arg::below_dev(bytes).is_some(), device_arg::below_sys(bytes).is_some());
     let top = match below {
-        Below::Nothing => return None,
+        Below::Nothing => return (dev || sys).then(|| argument.into()),
+        Below::Dev if dev => return Some(argument.into()),
+        Below::Sys if sys => return Some(argument.into()),
         Below::Dev => &roots.dev,
         Below::Sys => &roots.sys,
     };
@@ -87,8 +85,28 @@ pub(super) fn at(context: &Context, machine: &Machine, path: &Path) -> Option<Kn
             device_arg::sysfs_path(&context.roots.sys, &machine.sys(below.trim_start_with(|c| c == '/')))?;
         return machine.load(&devpath);
     }
-    let devpath = device_arg::resolve(context, path.as_os_str()).ok()?;
-    machine.load(&devpath)
+    match device_arg::resolve(context, path.as_os_str()) {
+        Ok(devpath) => machine.load(&devpath),
+        // a number in a name counts also where no link is
+        Err(_) => by_id(machine, &numbered(device_arg::below_dev(bytes)?)?),
+    }
+}
+
+/// The device of an id.
+pub(super) fn by_id(machine: &Machine, id: &DeviceId) -> Option<Known> {
+    let directory = device_arg::by_id(&machine.roots.sys, id)?;
+    machine.load(&device_arg::sysfs_path(&machine.roots.sys, &directory)?)
+}
+
+/// The device whose number is in a name as `char/1:5`.
+fn numbered(name: &[u8]) -> Option<DeviceId> {
+    let (kind, number) = name.split_once_str(b"/")?;
+    let letter: &[u8] = match kind {
+        b"block" => b"b",
+        b"char" => b"c",
+        _ => return None,
+    };
+    DeviceId::parse(&[letter, number].concat()).ok()
 }
 
 /// The path that a unit's name stands for: `-` for `/`, `\x2d` for other bytes, `.device` behind.

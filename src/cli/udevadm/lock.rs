@@ -55,6 +55,9 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     if options.command.is_empty() && !options.print {
         return Err(Refused::new("Too few arguments, command to execute."));
     }
+    if !options.command.is_empty() && options.print {
+        return Err(Refused::new("No arguments expected."));
+    }
     let machine = Machine::new(context);
     // in the order of their numbers, so that two that want the same disks do not wait for each other
     let mut disks = BTreeMap::new();
@@ -74,7 +77,8 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
             Refused::new(format!("Failed to find block device backing '{}': {why}", path.display()))
         };
         let meta = std::fs::metadata(path).map_err(|error| failed(&reason(&error)))?;
-        disks.insert(whole(&machine, meta.dev()).ok_or_else(|| failed("Block device required"))?, ());
+        let number = if meta.file_type().is_block_device() { meta.rdev() } else { meta.dev() };
+        disks.insert(whole(&machine, number).ok_or_else(|| failed("Block device required"))?, ());
     }
     let nodes: Vec<PathBuf> = disks.into_keys().map(|(_, node)| node).collect();
     if options.print {
@@ -91,7 +95,8 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     })?;
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(code) => Ok(code),
-        None => Err(Refused::new(format!("(lock) terminated by a signal: {status}"))),
+        // a signal has ended it, which whoever sent it knows
+        None => Err(Refused::new("")),
     }
 }
 

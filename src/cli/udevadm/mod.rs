@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -141,9 +142,27 @@ fn command() -> clap::Command {
     Cli::command().mut_subcommands(overriding).mut_subcommand("trigger", lettered)
 }
 
+/// Writes `info -w5` as `info -w=5`: a value that may be missing stands right behind its letter for udevadm, and behind an
+/// equals sign for the parser here.
+fn with_equals(arguments: impl IntoIterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let mut is_info = None;
+    arguments.into_iter().map(move |argument| {
+        let bytes = argument.as_bytes();
+        if is_info.is_none() && !bytes.starts_with(b"-") {
+            is_info = Some(bytes == b"info");
+        }
+        match bytes.strip_prefix(b"-w") {
+            Some(value) if is_info == Some(true) && !value.is_empty() => {
+                OsString::from_vec([b"-w=", value].concat())
+            }
+            _ => argument,
+        }
+    })
+}
+
 /// Answers as udevadm: `arguments` begin behind the program's name.
 pub(super) fn main(common: Common, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = std::iter::once(OsString::from(NAME)).chain(arguments);
+    let arguments = std::iter::once(OsString::from(NAME)).chain(with_equals(arguments));
     let parsed =
         command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {

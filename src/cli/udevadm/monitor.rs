@@ -36,6 +36,9 @@ pub(super) struct Options {
 
 const LAST: [&str; 5] = ["MAJOR", "MINOR", "DEVLINKS", "TAGS", "CURRENT_TAGS"];
 
+/// The form of the event, which libudev keeps for itself.
+const VERSION: &str = "UDEV_DATABASE_VERSION";
+
 /// Runs the verb, until it is ended or nobody reads.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
     let both = !options.kernel && !options.udev;
@@ -102,7 +105,7 @@ fn show(
     }
     // libudev puts these behind the others
     let is_last = |key: &BString| LAST.iter().position(|last| *last == key);
-    let mut properties: Vec<_> = event.properties.iter().collect();
+    let mut properties: Vec<_> = event.properties.iter().filter(|(key, _)| key != VERSION).collect();
     properties.sort_by_key(|(key, _)| is_last(key).map_or(0, |at| at + 1));
     for (key, value) in properties {
         let value: BString = match key.as_slice() {

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use bstr::{BString, ByteSlice};
 
@@ -14,7 +15,7 @@ use super::device::{Known, Machine, Order};
 use super::locate::{self, Below};
 use crate::cli::context::Context;
 use crate::device::Reader;
-use crate::ids::DevPath;
+use crate::ids::{DevPath, DeviceId};
 use crate::text::{Case, Pattern};
 
 /// The filters as typed.
@@ -64,6 +65,15 @@ pub(super) enum Kind {
     All,
 }
 
+/// What several `--property-match` ask for: `info` and `trigger` do not agree on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// One of them is enough.
+    Any,
+    /// All of them.
+    All,
+}
+
 impl Filters {
     /// The devices that `--name-match` and `--parent-match` name.
     pub(super) fn tops(&self, context: &Context, machine: &Machine) -> Result<Vec<DevPath>, Refused> {
@@ -71,44 +81,78 @@ impl Filters {
         let parents = self.parent_match.iter().map(|name| (name, Below::Sys));
         names
             .chain(parents)
-            .map(|(name, below)| match locate::find(context, machine, name, below) {
-                Ok(known) => Ok(known.devpath()),
-                Err(_) => Err(Refused::new(format!(
-                    "Failed to open the device '{}': No such device",
-                    name.to_string_lossy()
-                ))),
+            .map(|(name, below)| {
+                // whole paths of either kind first
+                let found = locate::find(context, machine, name, Below::Nothing);
+                let found = found.or_else(|_| locate::find(context, machine, name, below));
+                found.map(|known| known.devpath()).map_err(|_| {
+                    let name = name.to_string_lossy();
+                    Refused::new(format!("Failed to open the device '{name}': No such device"))
+                })
             })
             .collect()
     }
 
     /// Entries that meet all filters, in udev's order. `tops`: only these and what is below; empty: all.
-    pub(super) fn select(&self, machine: &Machine, kind: Kind, tops: &[DevPath]) -> Vec<Known> {
-        let tests = Tests::new(self);
-        let mut found = Vec::new();
+    pub(super) fn select(
+        &self,
+        machine: &Machine,
+        kind: Kind,
+        tops: &[DevPath],
+        properties: Wanted,
+    ) -> Vec<Known> {
+        let tests = Tests::new(self, properties);
         let is_below = |path: &DevPath| {
             tops.is_empty() || tops.iter().any(|top| top == path || top.is_ancestor_of(path))
         };
-        if kind != Kind::Subsystems {
-            for device in machine.tree().walk() {
-                let path = device.devpath();
-                // what was looked up elsewhere is in the tree too
-                if path.as_bytes().starts_with(b"/devices/")
-                    && device.subsystem().is_some()
-                    && is_below(&path)
-                {
-                    found.push(machine.known(device));
-                }
-            }
-        }
-        if kind != Kind::Devices {
-            found.extend(subsystems(machine).into_iter().filter(|known| is_below(&known.devpath())));
-        } else {
-            let others = tops.iter().filter(|top| !top.as_bytes().starts_with(b"/devices/"));
-            found.extend(others.filter_map(|top| machine.load(top)));
-        }
-        found.retain(|known| tests.are_met(machine, known));
+        let mut found = match kind {
+            Kind::Subsystems => subsystems(machine),
+            _ if !self.tag_match.is_empty() => self.tagged(machine),
+            Kind::Devices => devices(machine, tops),
+            Kind::All => devices(machine, tops).into_iter().chain(subsystems(machine)).collect(),
+        };
+        found.retain(|known| is_below(&known.devpath()) && tests.are_met(machine, known));
         found.sort_by(order);
+        found.dedup_by_key(|known| known.devpath());
         found
+    }
+
+    /// What the device manager has put under the tags, which may be anything of sysfs.
+    fn tagged(&self, machine: &Machine) -> Vec<Known> {
+        let entries = self
+            .tag_match
+            .iter()
+            .flat_map(|tag| fs::read_dir(machine.run("tags").join(tag)).into_iter().flatten().flatten());
+        let ids = entries.filter_map(|entry| DeviceId::parse(entry.file_name().as_bytes()).ok());
+        ids.filter_map(|id| locate::by_id(machine, &id)).collect()
+    }
+}
+
+/// Devices; of what is below `tops` and elsewhere in sysfs, all directories.
+fn devices(machine: &Machine, tops: &[DevPath]) -> Vec<Known> {
+    let mut found = Vec::new();
+    for device in machine.tree().walk() {
+        // what was looked up elsewhere is in the tree too
+        if device.devpath().as_bytes().starts_with(b"/devices/") && device.subsystem().is_some() {
+            found.push(machine.known(device));
+        }
+    }
+    for top in tops.iter().filter(|top| !top.as_bytes().starts_with(b"/devices/")) {
+        let mut paths = Vec::new();
+        directories(&machine.sys(top.relative()), top.as_bytes(), &mut paths);
+        let loaded = paths.iter().filter_map(|path| machine.load(&DevPath::new(path).ok()?));
+        found.extend(loaded.filter(|known| known.subsystem().is_some()));
+    }
+    found
+}
+
+/// A directory and all below it, links not followed.
+fn directories(dir: &Path, path: &[u8], out: &mut Vec<Vec<u8>>) {
+    out.push(path.to_owned());
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            directories(&entry.path(), &[path, b"/", entry.file_name().as_bytes()].concat(), out);
+        }
     }
 }
 
@@ -121,12 +165,13 @@ fn subsystems(machine: &Machine) -> Vec<Known> {
     let buses = entries("bus");
     let directories: Vec<BString> =
         buses.iter().map(|bus| bstr::concat([bus.as_slice(), b"/drivers"]).into()).collect();
-    let drivers = directories.iter().flat_map(|directory| entries(&directory.to_string()));
-    let paths: Vec<BString> = drivers
-        .chain(directories.iter().cloned())
-        .chain(entries("module"))
-        .chain(buses.iter().cloned())
-        .collect();
+    let mut paths: Vec<BString> = entries("module").into_iter().chain(buses).collect();
+    for directory in directories {
+        let drivers = entries(&directory.to_string());
+        // the directory counts as what its drivers are below
+        paths.extend((!drivers.is_empty()).then_some(directory));
+        paths.extend(drivers);
+    }
     let load = |path: BString| machine.load(&DevPath::new(&[b"/", path.as_slice()].concat()).ok()?);
     paths.into_iter().filter_map(load).collect()
 }
@@ -135,16 +180,17 @@ fn subsystems(machine: &Machine) -> Vec<Known> {
 struct Tests {
     subsystems: (Vec<Pattern>, Vec<Pattern>),
     attributes: (Vec<Attribute>, Vec<Attribute>),
-    properties: Vec<(Pattern, Pattern)>,
+    properties: (Wanted, Vec<Property>),
     tags: Vec<BString>,
     names: Vec<Pattern>,
     initialized: Option<bool>,
 }
 
 type Attribute = (BString, Option<Pattern>);
+type Property = (Pattern, Option<Pattern>);
 
 fn pattern(text: &[u8]) -> Pattern {
-    Pattern::new(text, Case::Sensitive)
+    Pattern::single(text, Case::Sensitive)
 }
 
 fn patterns(texts: &[OsString]) -> Vec<Pattern> {
@@ -159,16 +205,14 @@ fn pair(text: &OsString) -> (BString, Option<Pattern>) {
 }
 
 impl Tests {
-    fn new(filters: &Filters) -> Self {
+    fn new(filters: &Filters, wanted: Wanted) -> Self {
         let attributes = |texts: &[OsString]| texts.iter().map(pair).collect();
         let properties = filters.property_match.iter().map(pair);
         let either = filters.initialized_match || filters.initialized_nomatch;
         Self {
             subsystems: (patterns(&filters.subsystem_match), patterns(&filters.subsystem_nomatch)),
             attributes: (attributes(&filters.attr_match), attributes(&filters.attr_nomatch)),
-            properties: properties
-                .map(|(key, value)| (pattern(&key), value.unwrap_or(pattern(b"*"))))
-                .collect(),
+            properties: (wanted, properties.map(|(key, value)| (pattern(&key), value)).collect()),
             tags: filters.tag_match.iter().map(|tag| tag.as_bytes().into()).collect(),
             names: patterns(&filters.sysname_match),
             initialized: either.then_some(filters.initialized_match),
@@ -207,11 +251,20 @@ impl Tests {
     }
 
     fn properties_match(&self, machine: &Machine, known: &Known) -> bool {
-        self.properties.is_empty()
-            || known
-                .properties(machine, Order::FileFirst)
-                .iter()
-                .any(|(key, value)| self.properties.iter().any(|(k, v)| k.matches(key) && v.matches(value)))
+        let (wanted, patterns) = &self.properties;
+        if patterns.is_empty() {
+            return true;
+        }
+        let properties = known.properties(machine, Order::FileFirst);
+        // a key alone asks for a property that has no value, and there is none
+        let has = |(key, value): &Property| {
+            let Some(value) = value else { return false };
+            properties.iter().any(|(k, v)| key.matches(k) && value.matches(v))
+        };
+        match wanted {
+            Wanted::Any => patterns.iter().any(has),
+            Wanted::All => patterns.iter().all(has),
+        }
     }
 }
 

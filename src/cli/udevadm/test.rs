@@ -1,18 +1,23 @@
 //! `udevadm test`: what the rules would do with a device, changing nothing.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bstr::BString;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{Group, User};
 
 use super::device::{Known, Machine, Order, bytes};
 use super::locate::{self, Below};
 use super::{Ended, Refused, trigger};
 use crate::cli::context::Context;
 use crate::cli::dry::{self, Means, Rules, work_out};
+use crate::decide::{Plan, Sourced};
 use crate::diag::{self, Severity};
-use crate::ids::Tag;
+use crate::ids::{Action, LinkName, Tag};
+use crate::rules::eval::{Account, Job};
 use crate::rules::trace::Unobserved;
 
 /// Show what the rules would do with a device, changing nothing
@@ -30,9 +35,9 @@ pub(super) struct Options {
     /// The plan with the place of each line (systemd 258 and later)
     #[arg(long, short)]
     verbose: bool,
-    /// The device
+    /// The device; what is behind it is accepted and without effect
     #[arg(value_name = "DEVPATH")]
-    device: Option<OsString>,
+    devices: Vec<OsString>,
 }
 
 const HEAD: &str = "\
@@ -59,7 +64,10 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     if !matches!(options.resolve_names.as_str(), "early" | "late" | "never") {
         return Err(Refused::new("resolve-names must be early, late or never"));
     }
-    let Some(argument) = &options.device else { return Err(Refused::new("syspath parameter missing.")) };
+    let Some(argument) = options.devices.first() else {
+        return Err(Refused::new("syspath parameter missing."));
+    };
+    writeln!(out, "{HEAD}")?;
     let machine = Machine::new(context);
     let known = device(context, &machine, argument)?;
     let world = dry::Machine::new(context, None)?;
@@ -72,39 +80,135 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         let _nobody_reads = writeln!(std::io::stderr(), "{}", diag::render(diagnostic, false));
     }
     let plan = work_out(&world, &rules, &means, (&subject, action), &mut Unobserved);
-    writeln!(out, "{HEAD}")?;
     if options.verbose {
         write!(out, "{plan}")?;
         writeln!(out)?;
     }
-    let mut properties = kernels(&known, &machine);
-    put(&mut properties, "ACTION", action.as_str());
-    for property in &plan.properties {
-        put(&mut properties, &property.key, &property.value);
-    }
-    let links: Vec<_> = plan.links.iter().map(|link| known.link_path(&link.name)).collect();
-    if !links.is_empty() {
-        put(&mut properties, "DEVLINKS", bstr::join(" ", links.iter().map(|path| bytes(path))));
-    }
-    let current: Vec<&Tag> = plan.tags.iter().map(|tag| &tag.tag).collect();
-    let all: std::collections::BTreeSet<&Tag> =
-        plan.past_tags.iter().chain(current.iter().copied()).collect();
-    put_tags(&mut properties, "TAGS", &all.into_iter().collect::<Vec<_>>());
-    put_tags(&mut properties, "CURRENT_TAGS", &current);
-    for (key, value) in &properties {
-        out.write_all(&bstr::concat([key.as_slice(), b"=", value, b"\n"]))?;
-    }
-    for job in &plan.run {
-        writeln!(out, "run: '{}'", job.value)?;
-    }
+    let by_name = options.resolve_names != "never";
+    let shown = Shown::new(&plan, &known, &machine)?;
+    shown.properties(out)?;
+    shown.sections(out, by_name)?;
     Ok(0)
 }
 
 type List = Vec<(BString, BString)>;
 
-/// The properties that come from the kernel.
-fn kernels(known: &Known, machine: &Machine) -> List {
-    known.clone().without_record().properties(machine, Order::FileFirst)
+/// What is shown of a plan: what the device would have when the event is over.
+struct Shown<'p> {
+    plan: &'p Plan,
+    properties: List,
+    links: Vec<PathBuf>,
+    tags: BTreeSet<Tag>,
+}
+
+impl<'p> Shown<'p> {
+    fn new(plan: &'p Plan, known: &Known, machine: &Machine) -> Result<Self, Refused> {
+        let removed = plan.event.action == Action::Remove;
+        let old = known.record.as_ref();
+        // a device that goes has what it had until all is over
+        let last = old.filter(|_| removed);
+        let mut links: Vec<&LinkName> = plan.links.iter().map(|link| &link.name).collect();
+        links.extend(
+            last.iter()
+                .flat_map(|record| &record.links)
+                .filter(|link| !links.contains(link))
+                .collect::<Vec<_>>(),
+        );
+        let links: Vec<PathBuf> = links.into_iter().map(|link| known.link_path(link)).collect();
+        let mut current: BTreeSet<Tag> = plan.tags.iter().map(|tag| tag.tag.clone()).collect();
+        current.extend(last.iter().flat_map(|record| record.current_tags.iter().cloned()));
+        let tags: BTreeSet<Tag> = plan.past_tags.union(&current).cloned().collect();
+
+        let mut properties = known.clone().without_record().properties(machine, Order::FileFirst);
+        put(&mut properties, "ACTION", plan.event.action.as_str());
+        // no event has a number here
+        for property in plan.properties.iter().filter(|property| property.key != "SEQNUM") {
+            put(&mut properties, &property.key, &property.value);
+        }
+        let since = match old.and_then(|record| record.init_usec) {
+            Some(usec) => usec.to_string(),
+            None => now()?,
+        };
+        put(&mut properties, "USEC_INITIALIZED", since);
+        if !plan.run.is_empty() && !removed {
+            put(&mut properties, "ID_PROCESSING", "1");
+        }
+        if !links.is_empty() {
+            put(&mut properties, "DEVLINKS", bstr::join(" ", links.iter().map(|path| bytes(path))));
+        }
+        put_tags(&mut properties, "TAGS", &tags);
+        put_tags(&mut properties, "CURRENT_TAGS", &current);
+        Ok(Self { plan, properties, links, tags })
+    }
+
+    fn properties(&self, out: &mut dyn Write) -> io::Result<()> {
+        let lines = self.properties.iter().map(|(key, value)| bstr::concat([key.as_slice(), b"=", value]));
+        section(out, "Properties:", lines)
+    }
+
+    /// All else; `by_name`: users and groups that rules name are looked up.
+    fn sections(&self, out: &mut dyn Write, by_name: bool) -> io::Result<()> {
+        let plan = self.plan;
+        section(out, "Tags:", self.tags.iter().map(|tag| tag.as_str().into()))?;
+        let head = format!("Device node symlinks: (priority={})", plan.priority);
+        section(out, &head, self.links.iter().map(|path| bytes(path).to_owned()))?;
+        if self.properties.iter().any(|(key, _)| key == "DEVNAME") {
+            let watched = plan.watch.as_ref().is_some_and(|given| given.value);
+            let state: &[u8] = if watched { b"enabled" } else { b"disabled" };
+            section(out, "Inotify watch:", [state.to_owned()])?;
+        }
+        if let Some(node) = &plan.node {
+            let account =
+                |given: &Option<Sourced<Account>>, letter: char, name: fn(u32) -> Option<String>| {
+                    let account = given.as_ref().map(|given| &given.value)?;
+                    let by_number = account.name == account.id.to_string();
+                    if !by_number && !by_name {
+                        return None;
+                    }
+                    let shown = if by_number { name(account.id) } else { None };
+                    let shown = shown.unwrap_or_else(|| account.name.to_string());
+                    Some(format!("{shown} ({letter}id={})", account.id).into_bytes())
+                };
+            section(out, "Device node owner:", account(&node.owner, 'u', user))?;
+            section(out, "Device node group:", account(&node.group, 'g', group))?;
+            let mode = node.mode.as_ref().map(|mode| format!("{:04o}", mode.value).into_bytes());
+            section(out, "Device node permission:", mode)?;
+            let labels = node
+                .labels
+                .iter()
+                .map(|(module, label)| bstr::concat([module.as_bytes(), b" : ", &label.value]));
+            section(out, "Device node security label:", labels)?;
+        }
+        section(out, "Network interface name:", plan.netif.iter().map(|netif| netif.name.to_vec()))?;
+        let jobs = plan.run.iter().map(|job| {
+            let kind = if matches!(job.value, Job::Builtin { .. }) { "builtin" } else { "program" };
+            format!("RUN{{{kind}}} : {}", job.value).into_bytes()
+        });
+        section(out, "Queued commands:", jobs)
+    }
+}
+
+fn user(id: u32) -> Option<String> {
+    Some(User::from_uid(id.into()).ok()??.name)
+}
+
+fn group(id: u32) -> Option<String> {
+    Some(Group::from_gid(id.into()).ok()??.name)
+}
+
+/// A head and lines below it; nothing where there are none.
+fn section(out: &mut dyn Write, head: &str, lines: impl IntoIterator<Item = Vec<u8>>) -> io::Result<()> {
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_some() {
+        writeln!(out, "{head}")?;
+    }
+    lines.try_for_each(|line| out.write_all(&bstr::concat([&b"  "[..], &line, b"\n"])))
+}
+
+/// Microseconds since the machine started.
+fn now() -> Result<String, Refused> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|errno| Refused::new(errno.desc()))?;
+    Ok((now.tv_sec() * 1_000_000 + now.tv_nsec() / 1000).to_string())
 }
 
 fn put(list: &mut List, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
@@ -115,9 +219,9 @@ fn put(list: &mut List, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
     }
 }
 
-fn put_tags(list: &mut List, key: &str, tags: &[&Tag]) {
+fn put_tags(list: &mut List, key: &str, tags: &BTreeSet<Tag>) {
     if !tags.is_empty() {
-        let names: Vec<&str> = tags.iter().map(|tag| tag.as_str()).collect();
+        let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
         put(list, key, format!(":{}:", names.join(":")));
     }
 }

@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::device::{Known, Machine, bytes};
 use super::listen::{Listener, Source};
 use super::locate::{self, Below};
-use super::select::{Filters, Kind};
+use super::select::{Filters, Kind, Wanted};
 use super::{Ended, Refused, queue, reason};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
@@ -83,6 +83,9 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         "all" => Kind::All,
         other => return Err(Refused::new(format!("Unknown type --type={other}"))),
     };
+    if options.filters.tag_match.iter().any(|tag| tag.is_empty()) {
+        return Err(Refused::new("Failed to scan devices: Invalid argument"));
+    }
     let machine = Machine::new(context);
     let mut tops = options.filters.tops(context, &machine)?;
     for argument in &options.devices {
@@ -98,7 +101,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     if let Some(seconds) = &options.wait_daemon {
         wait_for_daemon(&machine, seconds)?;
     }
-    let mut found = options.filters.select(&machine, kind, &tops);
+    let mut found = options.filters.select(&machine, kind, &tops, Wanted::Any);
     prioritize(&mut found, options);
     carry_out(options, action, &machine, &found, out)
 }
@@ -146,14 +149,12 @@ fn carry_out(
     found: &[Known],
     out: &mut dyn Write,
 ) -> Ended {
-    let mark = options.uuid || options.settle;
     let mut listener =
-        if options.settle && !options.dry_run {
-            Some(Listener::open(Source::Udev).map_err(|error| {
+        match options.settle && !options.dry_run {
+            true => Some(Listener::open(Source::Udev).map_err(|error| {
                 Refused::new(format!("Failed to start device monitor: {}", reason(&error)))
-            })?)
-        } else {
-            None
+            })?),
+            false => None,
         };
     let mut waited = BTreeMap::new();
     let mut code = 0;
@@ -165,28 +166,18 @@ fn carry_out(
         if options.dry_run {
             continue;
         }
-        let uuid = if mark { new_uuid()? } else { String::new() };
-        match ask(&path, action, &uuid) {
-            Ok(()) => {}
-            // gone, or a driver or bus whose events can't be asked for
-            Err(error) if is_gone(&error) => continue,
-            Err(error) => {
-                if !options.quiet {
-                    let text = format!(
-                        "{}: Failed to write '{}' to '{}/uevent': {}",
-                        known.device.sysname(),
-                        action.as_str(),
-                        path.display(),
-                        reason(&error)
-                    );
-                    let _nobody_reads = writeln!(io::stderr(), "{text}");
-                }
+        let uuid = if options.uuid || options.settle { new_uuid()? } else { String::new() };
+        match asked(options, &path, action, &uuid) {
+            Asked::Yes => {}
+            Asked::Gone => continue,
+            Asked::Failed => {
                 code = 1;
-                // the others will not be allowed either
-                if error.kind() == io::ErrorKind::PermissionDenied {
-                    break;
-                }
                 continue;
+            }
+            // the others will not be allowed either
+            Asked::Forbidden => {
+                code = 1;
+                break;
             }
         }
         if options.uuid {
@@ -201,6 +192,31 @@ fn carry_out(
         wait_for(&mut listener, options, &mut waited, out)?;
     }
     Ok(code)
+}
+
+/// What has become of asking for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    /// The device is no more, or is a driver or bus whose events can't be asked for: no failure.
+    Gone,
+    /// It failed, and that has been said.
+    Failed,
+    /// It may not be asked for, and that has been said.
+    Forbidden,
+}
+
+fn asked(options: &Options, path: &Path, action: Action, uuid: &str) -> Asked {
+    let Err(error) = ask(path, action, uuid) else { return Asked::Yes };
+    if is_gone(&error) {
+        return Asked::Gone;
+    }
+    if !options.quiet {
+        let (action, why) = (action.as_str(), reason(&error));
+        let text = format!("Failed to write '{action}' to '{}/uevent': {why}", path.display());
+        let _nobody_reads = writeln!(io::stderr(), "{text}");
+    }
+    if error.kind() == io::ErrorKind::PermissionDenied { Asked::Forbidden } else { Asked::Failed }
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -238,10 +254,12 @@ fn note(
 ) -> io::Result<()> {
     for event in listener.receive() {
         let uuid = event.get("SYNTH_UUID").map(ToString::to_string).unwrap_or_default();
-        if let Some(path) = waited.remove(&uuid)
-            && options.verbose
-        {
+        let Some(path) = waited.remove(&uuid) else { continue };
+        if options.verbose {
             out.write_all(&[b"settle ", bytes(&path), b"\n"].concat())?;
+        }
+        if options.uuid {
+            writeln!(out, "settle {uuid}")?;
         }
     }
     Ok(())

@@ -22,10 +22,10 @@ pub(super) struct Options {
     #[arg(long, short, value_name = "SECONDS")]
     timeout: Option<String>,
     /// Whether the device manager has to have handled them
-    #[arg(long, value_name = "BOOL", default_value = "yes")]
+    #[arg(long, value_name = "BOOL", default_value = "yes", overrides_with = "removed")]
     initialized: String,
     /// Wait until they are gone
-    #[arg(long)]
+    #[arg(long, overrides_with = "initialized")]
     removed: bool,
     /// Wait until no event is left, too
     #[arg(long)]
@@ -62,7 +62,8 @@ pub(super) fn until<T>(
     }
 }
 
-fn truth(text: &str) -> Option<bool> {
+/// A yes or no as systemd reads it.
+pub(super) fn truth(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
         "0" | "no" | "n" | "false" | "f" | "off" => Some(false),

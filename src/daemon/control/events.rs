@@ -16,7 +16,7 @@ const WAITING_LIMIT: usize = 2048;
 /// Which events a subscriber gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Filter {
-    /// Events as they come from the kernel.
+    /// Events as they come from the kernel, or beside a udevd from that.
     pub kernel: bool,
     /// Events that the rules have been applied to.
     pub handled: bool,
@@ -26,7 +26,7 @@ impl Filter {
     /// True when a subscriber gets events of `source`.
     pub fn takes(self, source: EventSource) -> bool {
         match source {
-            EventSource::Kernel => self.kernel,
+            EventSource::Kernel | EventSource::Udev => self.kernel,
             EventSource::Handled => self.handled,
         }
     }

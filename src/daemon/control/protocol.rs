@@ -348,6 +348,8 @@ pub enum EventSource {
     /// As it came from the kernel.
     #[default]
     Kernel,
+    /// As a udevd sent it on when it had handled it: what the daemon hears beside one.
+    Udev,
     /// After the rules have been applied.
     Handled,
 }

@@ -88,7 +88,7 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
-    /// How long an event waits before the programs at its end are run.
+    /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added.
     pub read_only_disks: bool,
@@ -415,9 +415,12 @@ impl Engine {
             self.carry_out(&id, old, &plan, &written)
         };
         if runs {
-            std::thread::sleep(self.site.exec_delay);
-            let environment = plan.shown_properties(&record, &self.site.roots);
-            event::run(&plan, &environment, &self.programs, &mut host, deadline);
+            let mut environment = plan.shown_properties(&record, &self.site.roots);
+            if !removed {
+                let _valid = environment.set(PROCESSING, "1");
+            }
+            let delay = self.site.exec_delay;
+            event::run(&plan, &environment, &self.programs, &mut host, deadline, delay);
         }
         if removed {
             self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());

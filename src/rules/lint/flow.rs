@@ -139,5 +139,5 @@ pub(super) fn named(place: &Place, from: &Place) -> String {
 
 /// True for a file of udev's language.
 pub(super) fn is_udev(file: &RuleFile) -> bool {
-    file.source.path.extension().is_some_and(|extension| extension == "rules")
+    file.source.path.extension().is_none_or(|extension| extension != "toml")
 }

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 pub use self::fix::{Fixed, fix};
 pub use self::parents::Probes;
+pub use self::style::BESIDE_OPERATOR;
 use super::ir::RuleFile;
 use crate::diag::Diagnostic;
 

@@ -8,6 +8,9 @@ use super::tokens::{Written, WrittenLine};
 use super::{Edit, Finding, codes};
 use crate::diag::{Diagnostic, SourceFile};
 
+/// What is said of white space beside an operator, which `udevadm verify` takes for no fault.
+pub const BESIDE_OPERATOR: &str = "white space beside an operator";
+
 /// What is odd about the form of a line.
 pub(super) fn find(source: &Arc<SourceFile>, line: &WrittenLine, out: &mut Vec<Finding>) {
     let look = Look { source };
@@ -90,7 +93,7 @@ impl Look<'_> {
             let text = self.text(&gap);
             if !text.is_empty() {
                 let instead = text.chars().all(|c| c == ' ' || c == '\t').then_some("");
-                out.push(self.note(codes::STYLE_SPACE, "white space beside an operator", gap, instead));
+                out.push(self.note(codes::STYLE_SPACE, BESIDE_OPERATOR, gap, instead));
             }
         }
     }

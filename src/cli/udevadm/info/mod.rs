@@ -1,17 +1,21 @@
 //! `udevadm info`: what is known of devices.
 
 mod cleanup;
+mod named;
 mod show;
 mod walk;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use bstr::ByteSlice;
 
 use super::device::{Known, Machine, Order};
 use super::locate::{self, Below, Missing};
-use super::select::{Filters, Kind};
+use super::select::{Filters, Kind, Wanted};
 use super::{Ended, Refused};
 use crate::cli::context::Context;
 use show::{Form, Json};
@@ -26,11 +30,14 @@ enum Query {
     All,
 }
 
+/// What can be asked for; of several the last counts.
+const OTHERS: [&str; 6] = ["query", "attribute_walk", "tree", "export_db", "cleanup_db", "device_id_of_file"];
+
 /// Show what is known of devices
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// What to show: name, symlink, path, property or all
-    #[arg(long, short, value_name = "TYPE")]
+    #[arg(long, short, value_name = "TYPE", overrides_with_all = OTHERS)]
     query: Option<String>,
     /// Only these properties
     #[arg(long, value_name = "NAME")]
@@ -38,23 +45,19 @@ pub(super) struct Options {
     /// Values only, without the names of properties
     #[arg(long)]
     value: bool,
-    /// The device at this path below /sys
-    #[arg(long, short, value_name = "SYSPATH")]
-    path: Vec<OsString>,
-    /// The device of this node or link
-    #[arg(long, short, value_name = "NAME")]
-    name: Vec<OsString>,
+    #[command(flatten)]
+    named: named::Named,
     /// Names with the device directory in front
     #[arg(long, short)]
     root: bool,
     /// What rules can match of the device and of those above it
-    #[arg(long, short)]
+    #[arg(long, short, overrides_with_all = OTHERS)]
     attribute_walk: bool,
     /// The device and what is below it as a tree
-    #[arg(long, short)]
+    #[arg(long, short, overrides_with_all = OTHERS)]
     tree: bool,
     /// MAJOR:MINOR of the file system that holds this file
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", overrides_with_all = OTHERS)]
     device_id_of_file: Option<OsString>,
     /// Values in quotes, as a shell reads them
     #[arg(long, short = 'x')]
@@ -63,18 +66,18 @@ pub(super) struct Options {
     #[arg(long, short = 'P', value_name = "NAME")]
     export_prefix: Option<String>,
     /// The whole database
-    #[arg(long, short)]
+    #[arg(long, short, overrides_with_all = OTHERS)]
     export_db: bool,
     /// Delete the database, but for what is to be kept
-    #[arg(long, short)]
+    #[arg(long, short, overrides_with_all = OTHERS)]
     cleanup_db: bool,
     /// Wait until the device manager has handled the device
-    #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, require_equals = false, default_missing_value = "")]
+    #[arg(long, short, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "infinity")]
     wait_for_initialization: Option<String>,
     /// Accepted: the output never goes through a pager
     #[arg(long)]
     no_pager: bool,
-    /// JSON: pretty, short or off
+    /// JSON: pretty, short or off, or `help` for these names
     #[arg(long, value_name = "FORM", default_value = "off")]
     json: Json,
     #[command(flatten)]
@@ -86,10 +89,15 @@ pub(super) struct Options {
 
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
+    if options.json == Json::Help {
+        writeln!(out, "pretty\nshort\noff")?;
+        return Ok(0);
+    }
     let query = query(options)?;
+    well_formed(&options.filters)?;
     let form = Form {
         root: options.root,
-        only: options.property.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
+        only: names(&options.property),
         value: options.value,
         prefix: (options.export || options.export_prefix.is_some())
             .then(|| options.export_prefix.clone().unwrap_or_default()),
@@ -108,8 +116,11 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     }
     let tops = options.filters.tops(context, &machine)?;
     if options.export_db {
-        for known in options.filters.select(&machine, Kind::Devices, &tops) {
-            show::record(out, &machine, &known, Order::SubsystemFirst, &form)?;
+        for known in options.filters.select(&machine, Kind::Devices, &tops, Wanted::All) {
+            // what was looked up by its number
+            let by_number = !options.filters.tag_match.is_empty() && known.has_number();
+            let order = if by_number { Order::FileFirst } else { Order::SubsystemFirst };
+            show::record(out, &machine, &known, order, &form)?;
         }
         return Ok(0);
     }
@@ -119,14 +130,36 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         }
         return Err(Refused::new("A device name or path is required"));
     }
-    if options.attribute_walk && options.devices.len() + options.name.len() + options.path.len() > 1 {
+    let one_alone = options.attribute_walk || options.tree;
+    if one_alone && options.devices.len() + options.named.0.len() > 1 {
         return Err(Refused::new("Only one device may be specified with -a/--attribute-walk and -t/--tree"));
     }
     each(options, query, &form, context, &machine, out)
 }
 
 fn is_bare(options: &Options) -> bool {
-    options.devices.is_empty() && options.name.is_empty() && options.path.is_empty()
+    options.devices.is_empty() && options.named.0.is_empty()
+}
+
+/// The names of a list that commas separate.
+fn names(lists: &[String]) -> Vec<String> {
+    // nothing at all is a name that nothing has, nothing between commas is no name
+    let names = |list: &'_ String| -> Vec<String> {
+        let names = list.split(',').filter(|name| !name.is_empty() || list.is_empty());
+        names.map(str::to_owned).collect()
+    };
+    lists.iter().flat_map(names).collect()
+}
+
+/// What `trigger` takes in these filters `info` does not.
+fn well_formed(filters: &Filters) -> Result<(), Refused> {
+    let pairs = filters.attr_match.iter().chain(&filters.attr_nomatch).chain(&filters.property_match);
+    for pair in pairs {
+        if pair.as_bytes().find_byte(b'=').is_none_or(|at| at == 0) {
+            return Err(Refused::new(format!("Failed to parse '{}', expected KEY=VALUE", pair.display())));
+        }
+    }
+    Ok(())
 }
 
 fn query(options: &Options) -> Result<Query, Refused> {
@@ -141,7 +174,7 @@ fn query(options: &Options) -> Result<Query, Refused> {
     }
 }
 
-/// Every device that is named; what is wrong with one is said, and the others are shown all the same.
+/// Every device that is named; what is wrong with one is said, and the others are shown all the same, unless it was waited for in vain.
 fn each(
     options: &Options,
     query: Query,
@@ -151,23 +184,30 @@ fn each(
     out: &mut dyn Write,
 ) -> Ended {
     let mut code = 0;
-    let names = options.name.iter().map(|name| (name, Below::Dev));
-    let paths = options.path.iter().map(|path| (path, Below::Sys));
+    let named = options.named.0.iter().map(|(argument, below)| (argument, *below));
     let others = options.devices.iter().map(|device| (device, Below::Nothing));
-    for (argument, below) in names.chain(paths).chain(others) {
-        let shown = locate::find(context, machine, argument, below)
-            .map_err(|missing| unknown(argument, missing))
-            .and_then(|known| {
-                let known = waited(options, context, machine, known)?;
-                let by_node = locate::is_below_dev(context, argument, below);
-                one(options, query, form, machine, (&known, by_node), out)
-            });
-        if let Err(Refused(message)) = shown {
-            let _nobody_reads = writeln!(std::io::stderr(), "{message}");
+    for (argument, below) in named.chain(others) {
+        let known = match locate::find(context, machine, argument, below) {
+            Ok(known) => waited(options, context, machine, known)?,
+            Err(missing) => {
+                complain(&unknown(argument, missing));
+                code = 1;
+                continue;
+            }
+        };
+        let by_node = locate::is_below_dev(context, argument, below);
+        if let Err(refused) = one(options, query, form, machine, (&known, by_node), out) {
+            complain(&refused);
             code = 1;
         }
     }
     Ok(code)
+}
+
+fn complain(refused: &Refused) {
+    if !refused.0.is_empty() {
+        let _nobody_reads = writeln!(std::io::stderr(), "{}", refused.0);
+    }
 }
 
 fn unknown(argument: &OsString, missing: Missing) -> Refused {
@@ -182,14 +222,12 @@ fn unknown(argument: &OsString, missing: Missing) -> Refused {
 
 fn waited(options: &Options, context: &Context, machine: &Machine, known: Known) -> Result<Known, Refused> {
     let Some(seconds) = &options.wait_for_initialization else { return Ok(known) };
-    let patience = match seconds.as_str() {
-        "" => None,
-        seconds => Some(
-            super::queue::seconds(seconds)
-                .ok_or_else(|| Refused::new(format!("Failed to parse timeout value: {seconds}")))?,
-        ),
-    };
-    let end = patience.and_then(|patience: Duration| Instant::now().checked_add(patience));
+    let patience = super::queue::seconds(seconds)
+        .ok_or_else(|| Refused::new(format!("Failed to parse timeout value: {seconds}")))?;
+    if patience.is_zero() {
+        return Ok(known);
+    }
+    let end = Instant::now().checked_add(patience);
     let found = super::wait::until(context, end, || {
         let now = machine.known(known.device.clone());
         now.is_initialized().then_some(now)

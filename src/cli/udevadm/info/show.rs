@@ -8,7 +8,7 @@ use bstr::{BString, ByteSlice};
 
 use super::super::Refused;
 use super::super::device::{Known, Machine, Order, bytes, kind_letter};
-use super::super::select::{Filters, Kind};
+use super::super::select::{Filters, Kind, Wanted};
 use crate::ids::DevPath;
 
 /// Whether and how JSON is made.
@@ -20,6 +20,8 @@ pub(super) enum Json {
     Short,
     /// Not at all.
     Off,
+    /// Only the names of these.
+    Help,
 }
 
 /// How things are shown.
@@ -188,7 +190,7 @@ pub(super) fn json(out: &mut dyn Write, object: &Object, form: Json) -> io::Resu
                 &mut serde_json::Serializer::with_formatter(&mut *out, tab),
             )?;
         }
-        Json::Short | Json::Off => serde_json::to_writer(&mut *out, &Ordered(object))?,
+        Json::Short | Json::Off | Json::Help => serde_json::to_writer(&mut *out, &Ordered(object))?,
     }
     writeln!(out)
 }
@@ -199,7 +201,7 @@ pub(super) fn tree(out: &mut dyn Write, machine: &Machine, top: Option<&Known>) 
     let kind = if top.is_some() { Kind::Devices } else { Kind::All };
     let mut all: BTreeMap<Vec<BString>, Known> = BTreeMap::new();
     let key = |path: &DevPath| path.as_bytes().split(|&b| b == b'/').map(BString::from).collect();
-    for known in Filters::default().select(machine, kind, &own) {
+    for known in Filters::default().select(machine, kind, &own, Wanted::All) {
         all.insert(key(&known.devpath()), known);
     }
     let above = top.into_iter().flat_map(|known| known.device.chain().skip(1));
@@ -215,6 +217,10 @@ pub(super) fn tree(out: &mut dyn Write, machine: &Machine, top: Option<&Known>) 
     let mut children: BTreeMap<Option<DevPath>, Vec<&Known>> = BTreeMap::new();
     for known in &known {
         children.entry(parent(&known.devpath())).or_default().push(known);
+    }
+    if known.is_empty() {
+        let _nobody_reads = writeln!(io::stderr(), "No items.");
+        return Ok(());
     }
     branch(out, machine, &children, None, "")?;
     writeln!(out, "\n{} items shown.", known.len())?;

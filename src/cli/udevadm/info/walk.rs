@@ -19,7 +19,6 @@ const HEAD: &str = "
 Below are the device and the devices above it, each with all that udev
 rules can match, in the form of such rules. One rule may match keys of
 the device itself together with keys of ONE of the devices above it.
-
 ";
 
 /// Shows a device and those above it.
@@ -30,10 +29,12 @@ pub(super) fn run(out: &mut dyn Write, machine: &Machine, known: &Known, form: J
     }
     for (depth, device) in known.device.chain().enumerate() {
         let level = machine.known(device);
-        let found = attributes(&reader, &level, form != Json::Off);
+        let found = attributes(&reader, &level);
         if form == Json::Off {
             text(out, machine, &level, depth, &found)?;
         } else {
+            // a record separator, as RFC 7464 has it
+            out.write_all(b"\x1e")?;
             show::json(out, &object(machine, &level, depth, &found), form)?;
         }
     }
@@ -41,7 +42,7 @@ pub(super) fn run(out: &mut dyn Write, machine: &Machine, known: &Known, form: J
 }
 
 /// Names and values of what is shown, sorted.
-fn attributes(reader: &Reader<'_>, known: &Known, json: bool) -> Vec<(BString, BString)> {
+fn attributes(reader: &Reader<'_>, known: &Known) -> Vec<(BString, BString)> {
     let names = reader.attribute_names(&known.device).into_iter();
     let mut out: Vec<_> = names
         .filter(|name| !SKIPPED.contains(&name.as_slice()))
@@ -50,15 +51,7 @@ fn attributes(reader: &Reader<'_>, known: &Known, json: bool) -> Vec<(BString, B
                 let mode = reader.exists(&known.device, &name)?;
                 return (mode & 0o444 == 0).then(|| (name, UNREADABLE.into()));
             };
-            if json {
-                let value = value.trim_end_with(|c| c == '\n' || c == '\r');
-                return can_be_shown(value).then(|| (name, value.into()));
-            }
-            let end = value
-                .iter()
-                .rposition(|&b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
-                .map_or(0, |at| at + 1);
-            let value = value.get(..end).unwrap_or_default();
+            let value = value.trim_end_with(|c| c == '\n' || c == '\r');
             can_be_shown(value).then(|| (name, value.into()))
         })
         .collect();
@@ -83,7 +76,7 @@ fn text(
     attributes: &[(BString, BString)],
 ) -> io::Result<()> {
     let (s, what) = (plural(depth), if depth == 0 { "device" } else { "parent device" });
-    writeln!(out, "  looking at {what} '{}':", known.devpath())?;
+    writeln!(out, "\n  looking at {what} '{}':", known.devpath())?;
     let keys = [
         ("KERNEL", Some(known.device.sysname())),
         ("SUBSYSTEM", known.subsystem()),
@@ -97,7 +90,7 @@ fn text(
         let key = format!("    ATTR{s}{{");
         show::line(out, &bstr::concat([key.as_bytes(), name, b"}==\"", value, b"\""]))?;
     }
-    writeln!(out)
+    Ok(())
 }
 
 fn object(machine: &Machine, known: &Known, depth: usize, attributes: &[(BString, BString)]) -> Object {
