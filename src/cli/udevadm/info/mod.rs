@@ -116,6 +116,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     }
     let tops = options.filters.tops(context, &machine)?;
     if options.export_db {
+        options.filters.tags_are_names()?;
         for known in options.filters.select(&machine, Kind::Devices, &tops, Wanted::All) {
             // what was looked up by its number
             let by_number = !options.filters.tag_match.is_empty() && known.has_number();
@@ -155,7 +156,7 @@ fn names(lists: &[String]) -> Vec<String> {
 fn well_formed(filters: &Filters) -> Result<(), Refused> {
     let pairs = filters.attr_match.iter().chain(&filters.attr_nomatch).chain(&filters.property_match);
     for pair in pairs {
-        if !pair.as_bytes().find_byte(b'=').is_some_and(|at| at > 0) {
+        if matches!(pair.as_bytes().find_byte(b'='), None | Some(0)) {
             return Err(Refused::new(format!("Failed to parse '{}', expected KEY=VALUE", pair.display())));
         }
     }
