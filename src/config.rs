@@ -86,7 +86,7 @@ pub struct Config {
     pub event_timeout: Duration,
     /// How long one program may run.
     pub program_timeout: Duration,
-    /// How long an event waits before the programs at its end are run.
+    /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added, as the kernel's command line asks. No key of the file.
     pub read_only_disks: bool,
@@ -110,7 +110,7 @@ impl Default for Config {
             mode: Mode::Auto,
             workers: None,
             event_timeout: Duration::from_secs(180),
-            program_timeout: Duration::from_secs(30),
+            program_timeout: Duration::from_secs(180),
             exec_delay: Duration::ZERO,
             read_only_disks: false,
             receive_buffer: 128 << 20,
@@ -174,15 +174,15 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "program_timeout",
         kind: "duration",
-        default: Some("\"30s\""),
-        doc: "How long one program of a rule may run. Then it is killed, with all that it started.",
+        default: Some("\"180s\""),
+        doc: "How long one program of a rule may run, if the event has as much time left. Then it is killed, with all that it started.",
         set: |c, v| value::duration(v).map(|d| c.program_timeout = d),
     },
     Key {
         name: "exec_delay",
         kind: "duration",
         default: Some("\"0s\""),
-        doc: "How long an event waits before the programs at its end are run. For finding a program that runs too early.",
+        doc: "How long an event waits before each of the programs at its end. For finding a program that runs too early.",
         set: |c, v| value::duration_or_none(v).map(|d| c.exec_delay = d),
     },
     Key {

@@ -7,35 +7,25 @@ use std::fs;
 use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice};
+use nix::time::ClockId;
 
 use crate::roots::Roots;
+use crate::text::split_command;
 
-/// The value of a key on the kernel's command line; the last one counts, a key alone is `1`.
+/// The value of a key on the kernel's command line. The last one counts; a key that has no value anywhere is `1`. As for
+/// the kernel, `-` and `_` are the same in a key.
 pub fn command_line(text: &[u8], key: &[u8]) -> Option<BString> {
+    let one = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+    let is_key = |name: &[u8]| name.iter().map(one).eq(key.iter().map(one));
     let mut found = None;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let end = word_end(rest);
-        let (word, after) = rest.split_at(end);
-        match word.strip_prefix(key) {
-            Some(b"") => found = Some(BString::from("1")),
-            Some([b'=', value @ ..]) => found = Some(value.replace(b"\"", b"").into()),
+    for word in split_command(text) {
+        match word.split_once_str(b"=") {
+            Some((name, value)) if is_key(name) => found = Some(BString::from(value)),
+            None if is_key(&word) => drop(found.get_or_insert_with(|| "1".into())),
             _ => {}
         }
-        rest = after.trim_start();
     }
     found
-}
-
-/// Where a word of the command line ends: white space between quotes belongs to it.
-fn word_end(text: &[u8]) -> usize {
-    let mut quoted = false;
-    text.iter()
-        .position(|b| {
-            quoted ^= *b == b'"';
-            !quoted && b.is_ascii_whitespace()
-        })
-        .unwrap_or(text.len())
 }
 
 /// The processor's architecture, in systemd's words (`x86-64`, `arm64`).
@@ -68,6 +58,12 @@ pub fn machine_id(roots: &Roots) -> Option<[u8; 16]> {
     let is_id = text.len() == 32 && text.iter().all(u8::is_ascii_hexdigit);
     let id = u128::from_str_radix(text.to_str().ok().filter(|_| is_id)?, 16).ok()?;
     (id != 0).then(|| id.to_be_bytes())
+}
+
+/// Microseconds since the system's start, without those of suspend; as the record has them.
+pub fn uptime_usec() -> Option<u64> {
+    let now = ClockId::CLOCK_MONOTONIC.now().ok()?;
+    u64::try_from(std::time::Duration::from(now).as_micros()).ok()
 }
 
 fn trimmed(file: PathBuf) -> BString {
@@ -141,13 +137,18 @@ mod tests {
 
     #[test]
     fn command_line_words() {
-        let line = b"ro quiet net.ifnames=0 name=\"a b\" x=1 x=2 empty= -- quietly\n";
+        let line = b"ro quiet net.ifnames=0 name=\"a b\" x=1 x=2 x empty= -- quietly y y=1 a-b=3 \"q=c d\" s='e f' g=h\"i j\"\n";
         for (key, expected) in [
             ("quiet", Some("1")),
             ("net.ifnames", Some("0")),
             ("name", Some("a b")),
             ("x", Some("2")),
             ("empty", Some("")),
+            ("y", Some("1")),
+            ("a_b", Some("3")),
+            ("q", Some("c d")),
+            ("s", Some("e f")),
+            ("g", Some("hi j")),
             ("qui", None),
             ("b", None),
         ] {

@@ -1,4 +1,5 @@
-//! Owns `Properties`: the `KEY=VALUE` facts of a device, ordered by key so that every output is the same each time.
+//! Owns `Properties`: the `KEY=VALUE` facts of a device, ordered by key so that every output is the same each time; and
+//! the order in which they were set, which is that of udev's records.
 //!
 //! Keys and values are bytes. Never knows where a value came from: provenance is the plan's.
 
@@ -14,8 +15,8 @@ pub enum PropertyError {
     /// No key, or a key with `=`, white space or a control byte.
     #[error("`{0}` is no property name")]
     Key(BString),
-    /// A value with a NUL or a newline: it would forge another line of the record.
-    #[error("the value of `{0}` has a NUL or a newline")]
+    /// A value with a NUL or a newline, which would forge another line of the record; or of gigabytes.
+    #[error("the value of `{0}` has a NUL or a newline, or no end")]
     Value(BString),
     /// A `KEY=VALUE` text without `=`.
     #[error("no `=` in `{0}`")]
@@ -25,14 +26,34 @@ pub enum PropertyError {
 /// An ordered map of properties. Keys that begin with `.` live only as long as the event.
 ///
 /// All of it lies in two allocations: each event copies its properties several times, and the start keeps those of all
-/// devices for a moment.
-#[derive(Clone, PartialEq, Eq, Default)]
+/// devices for a moment. Two are equal that say the same, in whatever order it was set.
+#[derive(Clone, Default)]
 pub struct Properties {
     /// Keys and values in turn, ordered by key, with nothing in between.
     text: Vec<u8>,
-    /// Where each key and its value end.
-    ends: Vec<(usize, usize)>,
+    /// Where each key and its value lie.
+    parts: Vec<Part>,
 }
+
+/// Where a key and its value end in the text, and when the key was set: the greater, the later.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    key: u32,
+    value: u32,
+    turn: u32,
+}
+
+/// Positions in a text of [`TEXT_MAX`] bytes.
+fn narrow(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+fn wide(position: u32) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}
+
+/// No properties are longer together.
+const TEXT_MAX: usize = 1 << 31;
 
 impl Properties {
     /// No properties.
@@ -46,14 +67,16 @@ impl Properties {
         Some(self.part(self.value_at(at)))
     }
 
-    /// Sets `key`; a bad key or value is refused and changes nothing. An empty value is kept as empty.
+    /// Sets `key`; a bad key or value is refused and changes nothing. An empty value is kept as empty. One that was set
+    /// keeps its turn.
     pub fn set(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), PropertyError> {
         let (key, value) = (key.as_ref(), value.as_ref());
         if key.is_empty() || key.iter().any(|&b| b == b'=' || b.is_ascii_control() || b.is_ascii_whitespace())
         {
             return Err(PropertyError::Key(key.into()));
         }
-        if value.iter().any(|&b| b == 0 || b == b'\n') {
+        let is_too_long = key.len().saturating_add(value.len()) > TEXT_MAX.saturating_sub(self.text.len());
+        if is_too_long || value.iter().any(|&b| b == 0 || b == b'\n') {
             return Err(PropertyError::Value(key.into()));
         }
         match self.find(key) {
@@ -63,9 +86,21 @@ impl Properties {
                 let end = start + key.len();
                 self.text.splice(start..start, key.iter().copied());
                 self.shift(at, key.len(), 0);
-                self.ends.insert(at, (end, end));
+                let (turn, key) = (self.next_turn(), narrow(end));
+                self.parts.insert(at, Part { key, value: key, turn });
                 self.splice(at, end..end, value);
             }
+        }
+        Ok(())
+    }
+
+    /// The same, and what was set before counts as set now.
+    pub fn set_last(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), PropertyError> {
+        let key = key.as_ref();
+        self.set(key, value)?;
+        let turn = self.next_turn();
+        if let Some(part) = self.find(key).ok().and_then(|at| self.parts.get_mut(at)) {
+            part.turn = turn;
         }
         Ok(())
     }
@@ -80,7 +115,7 @@ impl Properties {
     pub fn remove(&mut self, key: impl AsRef<[u8]>) -> Option<BString> {
         let at = self.find(key.as_ref()).ok()?;
         let value = self.part(self.value_at(at)).to_owned();
-        let (start, (_, end)) = (self.start(at), self.ends.remove(at));
+        let (start, end) = (self.start(at), wide(self.parts.remove(at).value));
         self.text.drain(start..end);
         self.shift(at, 0, end - start);
         Some(value)
@@ -88,20 +123,29 @@ impl Properties {
 
     /// All properties, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&BStr, &BStr)> {
-        (0..self.len()).map(|at| {
-            let value = self.value_at(at);
-            (self.part(self.start(at)..value.start), self.part(value))
-        })
+        (0..self.len()).map(|at| self.pair(at))
+    }
+
+    /// For each property of [`Properties::iter`] a number: the greater, the later it was set first.
+    pub fn turns(&self) -> impl Iterator<Item = u32> {
+        self.parts.iter().map(|part| part.turn)
+    }
+
+    /// All properties in the order in which they were set first.
+    pub fn in_order(&self) -> impl Iterator<Item = (&BStr, &BStr)> {
+        let mut order: Vec<(u32, usize)> = self.turns().zip(0..).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, at)| self.pair(at))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.parts.len()
     }
 
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.parts.is_empty()
     }
 
     /// Where the property of that key stands, or would.
@@ -119,11 +163,20 @@ impl Properties {
     }
 
     fn start(&self, at: usize) -> usize {
-        at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(_, end)| *end)
+        at.checked_sub(1).and_then(|before| self.parts.get(before)).map_or(0, |part| wide(part.value))
     }
 
     fn value_at(&self, at: usize) -> Range<usize> {
-        self.ends.get(at).map_or(0..0, |(key, value)| *key..*value)
+        self.parts.get(at).map_or(0..0, |part| wide(part.key)..wide(part.value))
+    }
+
+    fn pair(&self, at: usize) -> (&BStr, &BStr) {
+        let value = self.value_at(at);
+        (self.part(self.start(at)..value.start), self.part(value))
+    }
+
+    fn next_turn(&self) -> u32 {
+        self.turns().max().map_or(0, |last| last.saturating_add(1))
     }
 
     fn part(&self, range: Range<usize>) -> &BStr {
@@ -134,19 +187,29 @@ impl Properties {
     fn splice(&mut self, at: usize, old: Range<usize>, value: &[u8]) {
         let removed = old.len();
         self.text.splice(old, value.iter().copied());
-        if let Some((_, end)) = self.ends.get_mut(at) {
-            *end = *end + value.len() - removed;
+        if let Some(part) = self.parts.get_mut(at) {
+            part.value = narrow(wide(part.value) + value.len() - removed);
         }
         self.shift(at + 1, value.len(), removed);
     }
 
     /// Bytes came before the property `from` and went; it and those behind it have moved.
     fn shift(&mut self, from: usize, came: usize, went: usize) {
-        for (key, value) in self.ends.iter_mut().skip(from) {
-            (*key, *value) = (*key + came - went, *value + came - went);
+        for part in self.parts.iter_mut().skip(from) {
+            part.key = narrow(wide(part.key) + came - went);
+            part.value = narrow(wide(part.value) + came - went);
         }
     }
 }
+
+impl PartialEq for Properties {
+    fn eq(&self, other: &Self) -> bool {
+        let ends = |part: &Part| (part.key, part.value);
+        self.text == other.text && self.parts.iter().map(ends).eq(other.parts.iter().map(ends))
+    }
+}
+
+impl Eq for Properties {}
 
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,6 +243,25 @@ mod tests {
         p.set_line(b"ACTION=\xff").unwrap();
         let all: Vec<_> = p.iter().map(|(k, v)| (k.to_vec(), v.to_vec())).collect();
         assert_eq!(all, [(b"ACTION".to_vec(), b"\xff".to_vec()), (b"ID_FS_LABEL".to_vec(), b"a=b".to_vec())]);
+    }
+
+    #[test]
+    fn the_order_of_setting() {
+        let mut p = Properties::new();
+        let order =
+            |p: &Properties| p.in_order().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" ");
+        for line in ["Z=1", "A=1", "M=1", "A=22"] {
+            p.set_line(line.as_bytes()).unwrap();
+        }
+        assert_eq!(order(&p), "Z=1 A=22 M=1");
+        p.remove("Z");
+        p.set("Z", "3").unwrap();
+        assert_eq!(order(&p), "A=22 M=1 Z=3");
+        p.set_last("A", "4").unwrap();
+        assert_eq!(order(&p), "M=1 Z=3 A=4");
+        assert!(p.set_last("M", "\n").is_err());
+        assert_eq!(order(&p), "M=1 Z=3 A=4");
+        assert_eq!(p, p.in_order().collect::<Vec<_>>().into_iter().rev().collect());
     }
 
     proptest! {

@@ -3,6 +3,9 @@
 mod escape;
 mod glob;
 mod set;
+pub mod space;
+mod words;
 
 pub use escape::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
 pub use glob::{Case, GlobError, Pattern, check_glob};
+pub use words::{c_integer, split_command};

@@ -63,6 +63,7 @@ impl Machine {
             reader: &reader,
             action: Action::Add,
             properties: set,
+            known: Default::default(),
             roots: &roots,
             shared: &Shared::new(&roots),
             deadline: Instant::now() + Duration::from_secs(60),
@@ -121,6 +122,24 @@ fn a_serial_adapter_by_hand() {
             ID_PATH_WITH_USB_REVISION=pci-0000:00:14.0-usbv2-0:2:1.0"
         )
     );
+}
+
+/// Records keep the order in which properties are set. This is how systemd 257's stand in records of serial adapters.
+#[test]
+fn the_order_of_properties() {
+    let machine = Machine::of("gps");
+    let order = |name: &str| {
+        let found = machine.try_run(name, GPS, &Properties::new()).unwrap();
+        found.in_order().map(|(key, _)| key.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        order("usb_id"),
+        "ID_BUS ID_MODEL ID_MODEL_ENC ID_MODEL_ID ID_SERIAL ID_SERIAL_SHORT ID_VENDOR ID_VENDOR_ENC ID_VENDOR_ID \
+         ID_REVISION ID_TYPE ID_USB_MODEL ID_USB_MODEL_ENC ID_USB_MODEL_ID ID_USB_SERIAL ID_USB_SERIAL_SHORT \
+         ID_USB_VENDOR ID_USB_VENDOR_ENC ID_USB_VENDOR_ID ID_USB_REVISION ID_USB_TYPE ID_USB_INTERFACES \
+         ID_USB_INTERFACE_NUM ID_USB_DRIVER"
+    );
+    assert_eq!(order("path_id"), "ID_PATH_WITH_USB_REVISION ID_PATH ID_PATH_TAG");
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn ours(fake: &FakeTree, count: usize) -> Vec<String> {
             reader: &Reader::new(&devices),
             action: Action::Add,
             properties: &Properties::new(),
+            known: Default::default(),
             roots: &roots,
             shared: &shared,
             deadline: Instant::now() + Duration::from_secs(60),

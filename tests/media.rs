@@ -55,6 +55,7 @@ impl Machine {
             reader: &reader,
             action: Action::Add,
             properties: set,
+            known: Default::default(),
             roots: &self.roots,
             shared: &self.shared,
             deadline: Instant::now() + Duration::from_secs(600),

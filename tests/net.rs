@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nameplate::builtin::{self, BuiltinError, Context, Found, Shared};
+use nameplate::builtin::{self, BuiltinError, Context, Found, Known, Shared};
 use nameplate::device::{Reader, Tree};
 use nameplate::ids::{Action, DevPath};
 use nameplate::properties::Properties;
@@ -43,6 +43,19 @@ fn ask(
     action: Action,
     properties: &Properties,
 ) -> Result<Found, BuiltinError> {
+    ask_knowing(tree, roots, builtin, path, action, properties, Known::default())
+}
+
+/// The same where something is known of other devices.
+fn ask_knowing(
+    tree: &Tree,
+    roots: &Roots,
+    builtin: &str,
+    path: &str,
+    action: Action,
+    properties: &Properties,
+    known: Known<'_>,
+) -> Result<Found, BuiltinError> {
     let device = tree.get(&DevPath::new(path.as_bytes()).unwrap()).expect(path);
     let reader = Reader::new(tree);
     let context = Context {
@@ -50,6 +63,7 @@ fn ask(
         reader: &reader,
         action,
         properties,
+        known,
         roots,
         shared: &Shared::new(roots),
         deadline: Instant::now() + Duration::from_secs(60),

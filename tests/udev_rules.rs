@@ -17,8 +17,11 @@ mod devices;
 #[cfg(test)]
 mod udev_rules {
     pub(crate) mod cases;
+    pub(crate) mod corners;
+    pub(crate) mod earlier;
     pub(crate) mod effects;
     pub(crate) mod limits;
+    pub(crate) mod links;
     pub(crate) mod machine;
     mod random;
     mod real;
@@ -52,6 +55,17 @@ fn every_text() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), PARSE.len(), wrong.join("\n\n"));
+}
+
+/// What udev leaves out with a mere warning: what does nothing, and what it knows to mean nothing.
+#[test]
+fn a_line_that_is_lost_is_an_error() {
+    let mild = [codes::NO_EFFECT, codes::UNKNOWN_OPTION];
+    for (text, ..) in PARSE.iter().filter(|(text, _, rules)| rules.is_empty() && !text.is_empty()) {
+        let told = parse(text.as_bytes()).diagnostics;
+        let severe = told.iter().any(|one| one.severity == Severity::Error || mild.contains(&one.code));
+        assert!(severe, "{text}: {told:?}");
+    }
 }
 
 #[test]
@@ -138,7 +152,7 @@ fn a_long_line_costs_itself() {
 fn names_are_looked_up_when_the_configuration_says() {
     let text = "OWNER=\"root\", GROUP=\"nobody-%k\"\nOWNER=\"0\", GROUP=\"no-such\"\n";
     let cases = [
-        (ResolveNames::Early, "unknown-group@2:18", "0 root; template; 0"),
+        (ResolveNames::Early, "unknown-group@2:18", "0 root; template; 0; no no-such"),
         (ResolveNames::Late, "", "template; template; 0; template"),
         (ResolveNames::Never, "names-off@1:7 names-off@1:21 names-off@2:18", "0"),
     ];
@@ -151,6 +165,7 @@ fn names_are_looked_up_when_the_configuration_says() {
             StepKind::Do { effect: Effect::Owner(who) | Effect::Group(who), .. } => Some(match who {
                 Principal::Id(id) => id.to_string(),
                 Principal::Named { name, id } => format!("{id} {name}"),
+                Principal::Unknown(name) => format!("no {name}"),
                 Principal::Template(_) => "template".into(),
             }),
             _ => None,

@@ -14,10 +14,10 @@ use super::{acl, input};
 use crate::builtin::{Access, Deed};
 use crate::decide::DeedRunner;
 use crate::device::Device;
+use crate::ids::LinkName;
 use crate::roots::Roots;
 use crate::rules::host::HostError;
-use crate::sys::fs::open_dir;
-use crate::sys::medium::{eject, lock_door, open_node};
+use crate::sys::medium::{eject, lock_door};
 
 /// Does what builtins ask for, on one system.
 #[derive(Debug)]
@@ -57,15 +57,19 @@ impl Deeds {
         Ok(())
     }
 
-    /// Does something to the drive of that node.
+    /// Does something to the drive of that node, if it is the device's own: a name may be another's by now.
     fn drive(
         &self,
-        node: &[u8],
+        (device, node): (&Device, &LinkName),
         deed: &Deed,
         act: impl FnOnce(OwnedFd) -> Result<(), Errno>,
     ) -> Result<(), HostError> {
-        let done = open_dir(&self.roots.dev).and_then(|dir| open_node(dir, node, None)).and_then(act);
-        done.map_err(|errno| HostError(format!("can't {deed}: {errno}")))
+        let failed = |error: String| HostError(format!("can't {deed}: {error}"));
+        let number = device.devnum().ok_or_else(|| failed("the device has no number".into()))?;
+        let nodes = NodeDir::open(&self.roots.dev).map_err(|error| failed(error.to_string()))?;
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let drive = nodes.open_node(node, number, flags).map_err(|error| failed(error.to_string()))?;
+        act(drive).map_err(|errno| failed(errno.to_string()))
     }
 }
 
@@ -78,8 +82,8 @@ impl DeedRunner for Deeds {
                 }
                 Ok(())
             }
-            Deed::Door { node, lock } => self.drive(node, deed, |drive| lock_door(drive, *lock)),
-            Deed::Eject { node } => self.drive(node, deed, eject),
+            Deed::Door { node, lock } => self.drive((device, node), deed, |drive| lock_door(drive, *lock)),
+            Deed::Eject { node } => self.drive((device, node), deed, eject),
             Deed::LoadModules(names) => names
                 .iter()
                 .try_for_each(|name| self.modules.ask(name))

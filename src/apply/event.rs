@@ -3,9 +3,12 @@
 //! Each is carried out by itself; what fails is logged with its rule and costs itself alone. Never decides.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bstr::{BString, ByteSlice};
+use nix::errno::Errno;
 
 use super::netif::exchange::Exchange;
 use super::netif::{self, Renamed};
@@ -21,12 +24,15 @@ use crate::rules::host::{Host, ProgramOutput};
 use crate::sys::process::{End, Finished};
 
 /// Gives an interface the name of the plan, if it has one, now or when the interface that has the name gets another. The
-/// kernel answers with a `move` event.
-pub fn interface(names: &Exchange, plan: &Plan) {
-    let Some(NetifPlan { index, old, name, from }) = &plan.netif else { return };
+/// kernel answers with a `move` event. Returns why the interface has not got it, if it could have.
+pub fn interface(names: &Exchange, plan: &Plan) -> Option<Errno> {
+    let NetifPlan { index, old, name, from } = plan.netif.as_ref()?;
     let exchanged = match names.rename(*index, name) {
         Ok(exchanged) => exchanged,
-        Err(error) => return tracing::error!(RULE = %from, %error, "interface {old} keeps its name"),
+        Err(error) => {
+            tracing::error!(RULE = %from, %error, "interface {old} keeps its name");
+            return Some(error.errno());
+        }
     };
     for (other, name) in &exchanged.others {
         tracing::info!("interface {other} is now {name}, which it was waiting for");
@@ -41,9 +47,11 @@ pub fn interface(names: &Exchange, plan: &Plan) {
         },
         Renamed::Taken => {
             tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name until it is free");
+            return Some(Errno::EEXIST);
         }
         Renamed::Gone => tracing::debug!("interface {old} has gone"),
     }
+    None
 }
 
 /// Gives the node the owner, group and mode that rules ask for. A node that has gone is no error.
@@ -87,14 +95,19 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
 }
 
 /// Runs the plan's programs and builtins one after the other in this environment; one that fails does not stop the next.
+/// Each program is waited with for `delay`, which people set to see which one does the harm.
 pub fn run(
     plan: &Plan,
     environment: &Properties,
     programs: &Programs,
     host: &mut impl Host,
     deadline: Instant,
+    delay: Duration,
 ) {
     for Given { value, from } in &plan.run {
+        if matches!(value, Job::Program(_)) {
+            std::thread::sleep(delay.min(deadline.saturating_duration_since(Instant::now())));
+        }
         let failure = match value {
             Job::Program(argv) if programs.is_missing_helper(argv) => host.program(argv, environment).failure,
             Job::Program(argv) => programs.finish(argv, environment, deadline).failure,
@@ -115,12 +128,19 @@ pub struct Programs {
     helpers: PathBuf,
     /// The longest time that one program has.
     longest: Duration,
+    /// Programs that have ended.
+    ended: Arc<AtomicU64>,
 }
 
 impl Programs {
     /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
     pub fn new(roots: &Roots, longest: Duration) -> Self {
-        Self { helpers: roots.helper_dir(), longest }
+        Self { helpers: roots.helper_dir(), longest, ended: Arc::default() }
+    }
+
+    /// How many have ended.
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// True for a helper of udev's that is not installed: the host answers in its place.
@@ -134,6 +154,8 @@ impl Programs {
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
         let timeout = deadline.saturating_duration_since(Instant::now()).min(self.longest);
         let finished = program::run(argv, environment, &self.helpers, timeout);
+        // what it has left running is there by now
+        self.ended.fetch_add(1, Ordering::Relaxed);
         let failure = failure(&finished);
         ProgramOutput { success: finished.success(), stdout: finished.stdout, failure }
     }

@@ -44,6 +44,16 @@ pub enum RenameError {
     },
 }
 
+impl RenameError {
+    /// The error as the kernel says it.
+    pub fn errno(&self) -> Errno {
+        match self {
+            RenameError::Name(_) => Errno::EINVAL,
+            RenameError::Kernel { errno, .. } => *errno,
+        }
+    }
+}
+
 /// Gives interface `index` the name `name`. An interface that has it already keeps it ([`Renamed::Done`]); one that has it
 /// beside its first name has it as its first then.
 pub fn rename(index: IfIndex, name: &[u8]) -> Result<Renamed, RenameError> {

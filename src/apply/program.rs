@@ -1,7 +1,7 @@
 //! Owns running the programs that rules ask for after a device's links and permissions are in place.
 //!
 //! A program sees the device's properties as its whole environment. It is never a shell's text: what a rule wrote in
-//! TOML are the arguments, one by one. What it leaves running is left alone; only a deadline kills.
+//! TOML are the arguments, one by one. What it leaves running is left alone here; only a deadline kills.
 
 use std::path::Path;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use bstr::BString;
 
 use super::interface::Interface;
 use super::{Access, Keyboard};
+use crate::ids::LinkName;
 
 /// One thing to be done to the device of the event, or for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +21,15 @@ pub enum Deed {
     Access(Access),
     /// Lock the door of an optical drive, so that its button asks for an event; or unlock it.
     Door {
-        /// The drive's node below the device directory.
-        node: BString,
+        /// The drive's node; whoever else's node that is, it is left alone.
+        node: LinkName,
         /// Lock it.
         lock: bool,
     },
     /// Open the tray of an optical drive.
     Eject {
-        /// The drive's node below the device directory.
-        node: BString,
+        /// The drive's node; whoever else's node that is, it is left alone.
+        node: LinkName,
     },
 }
 

@@ -25,6 +25,16 @@ impl Context<'_> {
         self.reader.uevent(device).get("DEVTYPE").is_some_and(|t| t == devtype)
     }
 
+    /// A property of the event's device as set so far, or of another one as its last event left it.
+    pub(super) fn property(&self, device: &Device, key: impl AsRef<[u8]>) -> Option<BString> {
+        let key = key.as_ref();
+        if device.same_as(self.device) {
+            return self.properties.get(key).map(BString::from);
+        }
+        let known = (self.known.0)(device).get(key).map(BString::from);
+        known.or_else(|| self.reader.uevent(device).get(key).map(BString::from))
+    }
+
     /// The nearest device above `device` (never itself) of that subsystem and devtype.
     pub(super) fn ancestor(&self, device: &Device, subsystem: &str, devtype: &str) -> Option<Device> {
         device.chain().skip(1).find(|d| in_subsystem(d, subsystem) && self.is_devtype(d, devtype))

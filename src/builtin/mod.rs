@@ -32,6 +32,7 @@ mod uaccess;
 mod usb_id;
 mod v4l_id;
 
+use std::fmt;
 use std::time::Instant;
 
 use bstr::BString;
@@ -45,6 +46,23 @@ use crate::ids::Action;
 use crate::properties::Properties;
 use crate::roots::Roots;
 
+/// Says what is known of a device that is not the event's: what the kernel says of it, and over that its last record.
+#[derive(Clone, Copy)]
+pub struct Known<'a>(pub &'a dyn Fn(&Device) -> Properties);
+
+impl Default for Known<'_> {
+    /// Nothing is.
+    fn default() -> Self {
+        Self(&|_| Properties::new())
+    }
+}
+
+impl fmt::Debug for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Known")
+    }
+}
+
 /// What a builtin may look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -56,6 +74,8 @@ pub struct Context<'a> {
     pub action: Action,
     /// The properties as set so far in this event.
     pub properties: &'a Properties,
+    /// The properties of other devices.
+    pub known: Known<'a>,
     /// Where the system's directories are.
     pub roots: &'a Roots,
     /// What is read once and asked by many events.

@@ -57,6 +57,7 @@ fn as_helper(name: &str, arguments: &[BString]) -> Result<(), String> {
         reader: &reader,
         action: Action::Change,
         properties: &Properties::new(),
+        known: Default::default(),
         roots: &roots,
         shared: &shared,
         deadline: Instant::now() + LONGEST,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::context::Context;
+use super::exit::Failure;
 pub(super) use machine::Machine;
 pub(super) use programs::Asked;
 
@@ -37,6 +38,14 @@ impl Rules {
     /// Those of the rule directories, behind some that are stronger.
     pub(super) fn of(context: &Context, extra: &[PathBuf], means: &Means) -> Self {
         Self::new(load(&context.rules_to_look_at(extra), &means.known()))
+    }
+
+    /// The same where somebody named the extra directories: each has to be there.
+    pub(super) fn beside(context: &Context, extra: &[PathBuf], means: &Means) -> Result<Self, Failure> {
+        for dir in extra {
+            std::fs::read_dir(dir).map_err(|source| Failure::File { path: dir.clone(), source })?;
+        }
+        Ok(Self::of(context, extra, means))
     }
 
     pub(super) fn new(loaded: Loaded) -> Self {

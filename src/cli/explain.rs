@@ -115,7 +115,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let device = machine.device(context, &options.device)?;
     machine.tree().walk();
     let means = Means::new(context, options.run_programs);
-    let rules = Rules::of(context, &options.extra_rules, &means);
+    let rules = Rules::beside(context, &options.extra_rules, &means)?;
     let mut trace = Trace::default();
     let plan = work_out(&machine, &rules, &means, (&device, options.action), &mut trace);
     let link = options

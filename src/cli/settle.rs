@@ -3,7 +3,6 @@
 //! A barrier by sequence number: later events do not lengthen the wait, so that it ends on a machine that is never quiet.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -33,33 +32,23 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 /// Runs the verb. The answer is no when the time is up.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let seqnum = options.seqnum.map_or_else(|| last_sent(context), Ok)?;
-    let last = settle(context, seqnum, Some(options.timeout))?;
+    let last = settle(context, options.seqnum, Some(options.timeout))?;
     if context.json {
         output::json(out, &last)?;
     }
     Ok(Exit::Ok)
 }
 
-/// The number of the last event that the kernel has sent.
-pub(super) fn last_sent(context: &Context) -> Result<u64, Failure> {
-    let path = context.roots.sys.join("kernel/uevent_seqnum");
-    read_number(&path).map_err(|source| Failure::File { path, source })
-}
-
-fn read_number(path: &Path) -> io::Result<u64> {
-    std::fs::read_to_string(path)?.trim().parse().map_err(io::Error::other)
-}
-
-/// Waits until all events up to `seqnum` are handled, with a progress bar on a terminal.
+/// Waits until all events up to `seqnum` are handled, with a progress bar on a terminal. `None`: up to the last one that the
+/// kernel has sent when the events of writers that were done have been asked for.
 pub(super) fn settle(
     context: &Context,
-    seqnum: u64,
+    seqnum: Option<u64>,
     timeout: Option<Duration>,
 ) -> Result<Progress, ClientError> {
     let mut client = Client::connect(&context.control_socket())?;
     let timeout_usec = timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX));
-    client.call_more("Settle", &SettleParameters { seqnum: Some(seqnum), timeout_usec })?;
+    client.call_more("Settle", &SettleParameters { seqnum, timeout_usec })?;
     // The daemon keeps the time; the margin is for one that has stopped keeping it.
     let limit = timeout.map(|timeout| timeout.saturating_add(Duration::from_secs(5)));
     let bar = Bar::new(context);

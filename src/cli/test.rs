@@ -54,7 +54,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     // Rules may look at any device (`[subsystem/kernel]attribute`).
     machine.tree().walk();
     let means = Means::new(context, options.run_programs);
-    let rules = Rules::of(context, &options.extra_rules, &means);
+    let rules = Rules::beside(context, &options.extra_rules, &means)?;
     let mut plan = work_out(&machine, &rules, &means, (&device, options.action), &mut Unobserved);
     if context.json {
         plan.diagnostics.splice(0..0, rules.loaded.diagnostics);

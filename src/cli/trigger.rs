@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         outcome.devices.iter().try_for_each(|device| writeln!(out, "{}", shown(device)))?;
     }
     if options.settle && !options.dry_run {
-        settle::settle(context, settle::last_sent(context)?, None)?;
+        settle::settle(context, None, None)?;
     }
     ended(&outcome)
 }

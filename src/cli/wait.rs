@@ -75,7 +75,7 @@ fn missing<'o>(options: &'o Options, context: &Context) -> Result<Vec<&'o OsStri
 
 /// A device is in sysfs before its event is handled: waits for the events up to now, then looks once more.
 fn are_handled(options: &Options, context: &Context, left: Option<Duration>) -> Result<bool, Failure> {
-    match settle::settle(context, settle::last_sent(context)?, left) {
+    match settle::settle(context, None, left) {
         Ok(_) => Ok(missing(options, context)?.is_empty()),
         Err(ClientError::TimedOut(_) | ClientError::NoAnswer) => Ok(false),
         Err(error) => Err(error.into()),

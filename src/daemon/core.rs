@@ -15,7 +15,7 @@ use super::control::protocol::Mode;
 use super::counters::Counters;
 use super::engine::{Engine, Reach};
 use super::listeners::Listeners;
-use super::watch::Watches;
+use super::watch::{Closers, Watches};
 use super::work::Work;
 use super::workers::Workers;
 use crate::builtin;
@@ -157,11 +157,26 @@ impl Core {
         }
     }
 
-    /// While an event of a device is handled its node is not watched: what is done for it is no reason for another event.
-    pub(super) fn end_watch(&self, uevent: &Uevent) {
-        if let (Some(watches), Some(node)) = (&self.watches, uevent.devname()) {
-            watches.pause(&self.engine.site().roots.dev.join(super::view::path(node)));
+    /// The event of a device begins: writers of a disk, and of what is watched, are noticed meanwhile.
+    pub(super) fn begin_watch(&self, uevent: &Uevent) {
+        let Some((watches, path)) = self.watched_node(uevent) else { return };
+        match uevent.action {
+            Action::Remove => watches.remove(&path, &uevent.devpath),
+            _ if uevent.subsystem == "block" || watches.has(&path) => watches.begin(&path, &uevent.devpath),
+            _ => {}
         }
+    }
+
+    /// The event of a device ends without a plan.
+    pub(super) fn leave_watch(&self, uevent: &Uevent) {
+        if let Some((watches, path)) = self.watched_node(uevent) {
+            watches.leave(&path, &uevent.devpath);
+        }
+    }
+
+    fn watched_node(&self, uevent: &Uevent) -> Option<(&Watches, PathBuf)> {
+        let (watches, node) = (self.watches.as_ref()?, uevent.devname()?);
+        Some((watches, self.engine.site().roots.dev.join(super::view::path(node))))
     }
 
     /// Watches the node of a device whose rules ask for it, and no longer that of one whose rules do not.
@@ -173,7 +188,11 @@ impl Core {
         let path = self.engine.site().roots.dev.join(super::view::path(&node.name));
         let there = plan.event.action != Action::Remove;
         if there && plan.watch.as_ref().is_some_and(|watch| watch.value) {
-            match watches.add(&path, &plan.event.devpath) {
+            let closers = match self.engine.runs_programs(plan) {
+                true => Closers::ProgramsToo,
+                false => Closers::Others,
+            };
+            match watches.keep(&path, &plan.event.devpath, closers) {
                 Ok(()) => {}
                 // it has gone meanwhile, and its removal comes
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

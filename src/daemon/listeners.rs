@@ -8,8 +8,9 @@ use bstr::{BString, ByteSlice};
 use nix::errno::Errno;
 
 use super::engine::Handled;
-use super::report;
+
 use crate::ids::{SeqNum, Tag};
+use crate::machine;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::uevent::{Sender, Uevent, monitor};
@@ -32,9 +33,12 @@ impl Listeners {
         let mut properties = handled.plan.shown_properties(&handled.record, &self.roots);
         // a device of which nothing is kept is seen for the first time at each of its events
         if handled.record.init_usec.is_none()
-            && let Some(usec) = report::now_usec()
+            && let Some(usec) = machine::uptime_usec()
         {
             put(&mut properties, "USEC_INITIALIZED", usec.to_string());
+        }
+        if handled.failed.is_some() {
+            put_failure(&mut properties, handled.failed);
         }
         self.send(uevent, properties, &handled.record.tags);
     }
@@ -69,12 +73,16 @@ fn failure(roots: &Roots, uevent: &Uevent, error: Option<Errno>) -> Properties {
     if let Some(node) = uevent.devname() {
         put(&mut properties, "DEVNAME", absolute(roots, node));
     }
-    put(&mut properties, "UDEV_WORKER_FAILED", "1");
-    if let Some(error) = error {
-        put(&mut properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
-        put(&mut properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
-    }
+    put_failure(&mut properties, error);
     properties
+}
+
+fn put_failure(properties: &mut Properties, error: Option<Errno>) {
+    put(properties, "UDEV_WORKER_FAILED", "1");
+    if let Some(error) = error {
+        put(properties, "UDEV_WORKER_ERRNO", (error as i32).to_string());
+        put(properties, "UDEV_WORKER_ERRNO_NAME", format!("{error:?}"));
+    }
 }
 
 fn put(properties: &mut Properties, key: &str, value: impl AsRef<[u8]>) {

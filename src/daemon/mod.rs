@@ -13,6 +13,7 @@ mod engine;
 mod here;
 mod inherited;
 mod job;
+mod leftovers;
 mod listeners;
 pub mod mode;
 mod news;
@@ -141,6 +142,8 @@ const END_PATIENCE: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 /// A missing number is only a hint: it leads to a comparison at most this often.
 const GAP_PAUSE: Duration = Duration::from_secs(30);
+/// The reason for a comparison that may not be needed: the kernel numbers the events of all network namespaces together.
+const GAP: &str = "sequence numbers are missing";
 
 /// The number of the last event that the kernel has sent; 0 where that can't be read.
 pub(crate) fn last_seqnum(roots: &Roots) -> SeqNum {
@@ -344,6 +347,7 @@ fn main_loop(
     let resyncs = turns::start("resync", move |asked| resync_for(&shared, asked)).map_err(failed)?;
     let (mut gap, mut last_gap) = (false, None);
     let mut udevd = udevd::Watch::new(core);
+    let mut leftovers = leftovers::Leftovers::default();
     let tick = systemd::watchdog_interval().map_or(TICK, |interval| interval.min(TICK));
     loop {
         systemd::alive();
@@ -372,9 +376,10 @@ fn main_loop(
         let now = Instant::now();
         if gap && last_gap.is_none_or(|last| now - last >= GAP_PAUSE) {
             (gap, last_gap) = (false, Some(now));
-            resyncs.ask(("sequence numbers are missing", core.work.resync_wanted()));
+            resyncs.ask((GAP, core.work.resync_wanted()));
         }
         Workers::look_after(core);
+        leftovers.look(core);
         udevd.look(core);
     }
 }
@@ -401,6 +406,10 @@ fn resync_for(core: &Core, asked: Vec<(&'static str, Token)>) {
     let found = resync::resync(core, token);
     core.engine.repair_links();
     core.counters.resyncs.count();
+    if reasons.iter().all(|reason| *reason == GAP) && found == resync::Resynced::default() {
+        tracing::debug!("{GAP}, and nothing was lost: they are of other network namespaces");
+        return;
+    }
     tracing::warn!(
         "{}: the tree was compared with sysfs, {} devices added, {} removed, {} changed",
         reasons.first().copied().unwrap_or_default(),

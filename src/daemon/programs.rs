@@ -31,6 +31,11 @@ impl Memory {
         memory.shrink_to(64);
     }
 
+    /// True when a device's last event has asked a program.
+    pub(super) fn has(&self, id: &DeviceId) -> bool {
+        self.lock().contains_key(id)
+    }
+
     fn recall(&self, id: &DeviceId, argv: &[BString]) -> Option<ProgramOutput> {
         let memory = self.lock();
         memory.get(id)?.iter().find(|(asked, _)| **asked == *argv).map(|(_, output)| output.clone())

@@ -4,7 +4,6 @@
 
 use std::fmt::Display;
 
-use nix::time::ClockId;
 use tracing::Span;
 
 use crate::apply::names::{LinkReport, Outcome};
@@ -65,10 +64,4 @@ pub(super) fn link(report: &LinkReport, rule: Option<&Place>) {
             tracing::error!(RULE = rule, LINK = %name, %error, "link {name} is not as it should be")
         }
     }
-}
-
-/// µs of the monotonic clock.
-pub(super) fn now_usec() -> Option<u64> {
-    let now = ClockId::CLOCK_MONOTONIC.now().ok()?;
-    u64::try_from(std::time::Duration::from(now).as_micros()).ok()
 }

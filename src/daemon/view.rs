@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::control::protocol::{EventEntry, EventSource, text};
 use super::engine::Handled;
-use super::report;
+use crate::machine;
+
 use crate::properties::Properties;
 use crate::uevent::Uevent;
 
@@ -35,7 +36,7 @@ fn frame(uevent: &Uevent) -> EventEntry {
         subsystem: Some(text(&uevent.subsystem)).filter(|subsystem| !subsystem.is_empty()),
         devtype: uevent.devtype().map(text),
         seqnum: Some(uevent.seqnum.0).filter(|number| *number != 0),
-        usec: report::now_usec().unwrap_or_default(),
+        usec: machine::uptime_usec().unwrap_or_default(),
         node: uevent.devname().map(text),
         ..EventEntry::default()
     }

@@ -1,6 +1,10 @@
 //! Owns the watches that rules ask for (`watch = true`): when the last writer closes a node, the kernel is asked for a
 //! `change` event of its device; for a whole disk it is first asked to read the partitions again, and says then itself what
 //! has changed. Never handles that event itself: it comes back through the socket like any other.
+//!
+//! Nodes are watched while their own events are handled too, or a writer who is done just then would go unnoticed. Programs
+//! of rules may open the node for writing as well, and each event runs them: so when programs ran, a close counts only if
+//! something has been written to the device since the event began, as its `stat` file says.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -10,7 +14,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,13 +28,40 @@ use crate::sys::block::reread_partitions;
 
 /// How long somebody who waits for writers' events waits for one who writes all the time.
 const QUIET_PATIENCE: Duration = Duration::from_secs(3);
+/// The same for an event that is under way and that a writer has not waited for.
+const EVENT_PATIENCE: Duration = Duration::from_secs(180);
 /// A device whose node is written all the time gets one event in this time, not one for each writer.
 const SHORTEST: Duration = Duration::from_millis(500);
+
+/// Programs that write at each event make the next one: it is put off by twice the time so often.
+const DOUBLINGS: u32 = 10;
 
 #[derive(Debug)]
 struct Watched {
     devpath: DevPath,
     node: PathBuf,
+    /// Rules ask for it.
+    wanted: bool,
+    /// The device's own event is being handled.
+    event: Option<Meanwhile>,
+}
+
+/// What happens while the event of a watched device is handled.
+#[derive(Debug, Clone, Copy)]
+struct Meanwhile {
+    /// A writer has closed the node.
+    closed: bool,
+    /// Sectors that had been written to the device when the event began.
+    written: Option<u64>,
+}
+
+/// Who may have closed a node while its own event was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closers {
+    /// Somebody else.
+    Others,
+    /// Somebody else or a program of the event's rules.
+    ProgramsToo,
 }
 
 /// How fast the writers of a node follow each other.
@@ -40,24 +71,60 @@ struct Pace {
     last: Option<Instant>,
     /// Writers in a row that came too soon after another.
     too_soon: u32,
+    /// Events in a row in which programs may have written.
+    own: Arc<AtomicU32>,
+    /// The event that is to be asked for is, whatever was written.
+    sure: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
 struct Nodes {
     watched: HashMap<WatchDescriptor, Watched>,
+    by_node: HashMap<PathBuf, WatchDescriptor>,
     /// By device: it outlives the watch, which ends with each event and begins again.
     paces: HashMap<DevPath, Pace>,
+}
+
+impl Nodes {
+    /// The entry of a watch that the kernel has, for this device from now on.
+    fn enter(&mut self, descriptor: WatchDescriptor, node: &Path, devpath: &DevPath) -> &mut Watched {
+        self.by_node.insert(node.into(), descriptor);
+        let fresh = || Watched { devpath: devpath.clone(), node: node.into(), wanted: false, event: None };
+        let entry = self.watched.entry(descriptor).or_insert_with(fresh);
+        if entry.devpath != *devpath {
+            entry.devpath = devpath.clone();
+        }
+        entry
+    }
+
+    fn forget(&mut self, descriptor: WatchDescriptor) -> Option<Watched> {
+        let known = self.watched.remove(&descriptor)?;
+        if self.by_node.get(&known.node) == Some(&descriptor) {
+            self.by_node.remove(&known.node);
+        }
+        Some(known)
+    }
 }
 
 /// So many of them, and somebody should know who writes all the time.
 const STORM: u32 = 40;
 
+/// How things stand with writers.
+enum Standing {
+    /// The kernel has been asked for the events of all.
+    Quiet,
+    /// It is still to be asked.
+    Busy,
+    /// It is to be asked when an event that is being handled ends.
+    Owed,
+}
+
 /// The watched nodes.
 #[derive(Debug)]
 pub(super) struct Watches {
     inotify: Inotify,
-    /// The listener is at what it has read.
-    busy: AtomicBool,
+    /// Held by who takes closes out and sorts them.
+    reading: Mutex<()>,
     /// Events that are still to be asked for.
     pending: Arc<AtomicUsize>,
     sys: PathBuf,
@@ -67,10 +134,10 @@ pub(super) struct Watches {
 impl Watches {
     /// No watch yet; `sys` is where devpaths begin. Starts the thread that listens for ever.
     pub(super) fn start(sys: &Path) -> io::Result<Arc<Self>> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let watches = Arc::new(Self {
             inotify,
-            busy: AtomicBool::new(false),
+            reading: Mutex::default(),
             pending: Arc::default(),
             sys: sys.into(),
             nodes: Mutex::default(),
@@ -80,13 +147,59 @@ impl Watches {
         Ok(watches)
     }
 
-    /// Watches `node` for `devpath`; a second call for the same node changes nothing.
-    pub(super) fn add(&self, node: &Path, devpath: &DevPath) -> io::Result<()> {
-        // locked before: the listener must not look for a watch that is not entered yet
+    /// The event of `devpath` begins: who closes `node` from now on is remembered till it ends, whether its rules have asked
+    /// for a watch before or will now.
+    pub(super) fn begin(&self, node: &Path, devpath: &DevPath) {
+        let written = sectors_written(&self.device(devpath));
         let mut nodes = self.nodes();
-        let descriptor = self.inotify.add_watch(node, AddWatchFlags::IN_CLOSE_WRITE)?;
-        nodes.watched.insert(descriptor, Watched { devpath: devpath.clone(), node: node.into() });
+        // a node that can't be watched now is looked at when the event ends
+        let Ok(descriptor) = self.inotify.add_watch(node, AddWatchFlags::IN_CLOSE_WRITE) else { return };
+        let entry = nodes.enter(descriptor, node, devpath);
+        entry.event.get_or_insert(Meanwhile { closed: false, written });
+    }
+
+    /// Whether `node` is watched.
+    pub(super) fn has(&self, node: &Path) -> bool {
+        self.nodes().by_node.contains_key(node)
+    }
+
+    /// The event ends, and `node` is watched from now on; who has closed it meanwhile counts.
+    pub(super) fn keep(&self, node: &Path, devpath: &DevPath, closers: Closers) -> io::Result<()> {
+        let _reading = self.take_all();
+        let meanwhile = {
+            // locked before: the listener must not look for a watch that is not entered yet
+            let mut nodes = self.nodes();
+            let descriptor = self.inotify.add_watch(node, AddWatchFlags::IN_CLOSE_WRITE)?;
+            let stale = nodes.by_node.get(node).copied().filter(|known| *known != descriptor);
+            let before = stale.and_then(|stale| self.end(&mut nodes, stale));
+            let entry = nodes.enter(descriptor, node, devpath);
+            entry.wanted = true;
+            entry.event.take().or(before)
+        };
+        let unless = |meanwhile: Meanwhile| (closers == Closers::ProgramsToo).then_some(meanwhile.written);
+        let closed = meanwhile.filter(|meanwhile| meanwhile.closed).map(unless);
+        if closed.is_none_or(|unless| unless.is_none())
+            && let Some(pace) = self.nodes().paces.get(devpath)
+        {
+            pace.own.store(0, Ordering::SeqCst);
+        }
+        if let Some(unless) = closed {
+            self.writer_is_done(devpath, node, unless);
+        }
         Ok(())
+    }
+
+    /// The event ends without having said whether the node is to be watched: it is if it was, and who has closed it counts.
+    pub(super) fn leave(&self, node: &Path, devpath: &DevPath) {
+        let wanted = {
+            let nodes = self.nodes();
+            let known = nodes.by_node.get(node).and_then(|descriptor| nodes.watched.get(descriptor));
+            known.is_some_and(|known| known.wanted)
+        };
+        let kept = wanted && self.keep(node, devpath, Closers::ProgramsToo).is_ok();
+        if !kept {
+            self.pause(node);
+        }
     }
 
     /// Ends the watch on `node`, if there is one, and forgets how fast the writers of `devpath` came.
@@ -95,43 +208,60 @@ impl Watches {
         self.nodes().paces.remove(devpath);
     }
 
+    fn pause(&self, node: &Path) {
+        let mut nodes = self.nodes();
+        if let Some(descriptor) = nodes.by_node.get(node).copied() {
+            self.end(&mut nodes, descriptor);
+        }
+    }
+
     /// The devices that are watched now.
     pub(super) fn devices(&self) -> Vec<DevPath> {
-        self.nodes().watched.values().map(|watched| watched.devpath.clone()).collect()
+        let nodes = self.nodes();
+        nodes
+            .watched
+            .values()
+            .filter(|watched| watched.wanted)
+            .map(|watched| watched.devpath.clone())
+            .collect()
     }
 
     fn nodes(&self) -> MutexGuard<'_, Nodes> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the watch on `node`, if there is one, till [`Watches::add`] begins it again.
-    pub(super) fn pause(&self, node: &Path) {
-        let watched = &mut self.nodes().watched;
-        let found = watched.iter().find(|(_, w)| w.node == node).map(|(descriptor, _)| *descriptor);
-        if let Some(descriptor) = found {
-            watched.remove(&descriptor);
-            // the node may have gone, and its watch with it
-            let _gone = self.inotify.rm_watch(descriptor);
-        }
+    /// Ends a watch; what has happened while the event of its device was handled, if one was.
+    fn end(&self, nodes: &mut Nodes, descriptor: WatchDescriptor) -> Option<Meanwhile> {
+        // the node may have gone, and its watch with it
+        let _gone = self.inotify.rm_watch(descriptor);
+        nodes.forget(descriptor)?.event
     }
 
     fn listen(&self) {
         loop {
-            let waited = self.readable(PollTimeout::NONE);
-            // said before anything is taken out, so that who asks in between is not told that all is quiet
-            self.busy.store(true, Ordering::SeqCst);
-            let read = waited.and_then(|_| self.inotify.read_events());
-            match read {
-                Ok(events) => events.iter().for_each(|event| self.closed(event.wd, event.mask)),
+            match self.readable(PollTimeout::NONE) {
+                Ok(_) => drop(self.take_all()),
                 Err(Errno::EINTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "nodes are no longer watched for writers");
-                    self.busy.store(false, Ordering::SeqCst);
                     return;
                 }
             }
-            self.busy.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// Sorts all closes that there have been; nobody else does until the answer is dropped.
+    fn take_all(&self) -> MutexGuard<'_, ()> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Ok(events) = self.inotify.read_events() {
+            events.iter().for_each(|event| self.closed(event.wd, event.mask));
+        }
+        reading
+    }
+
+    /// The directory of a device in sysfs.
+    fn device(&self, devpath: &DevPath) -> PathBuf {
+        self.sys.join(Path::new(OsStr::from_bytes(devpath.relative())))
     }
 
     fn readable(&self, patience: PollTimeout) -> Result<bool, Errno> {
@@ -139,19 +269,29 @@ impl Watches {
         poll(&mut fds, patience).map(|ready| ready > 0)
     }
 
-    /// True when the kernel has been asked for the events of every writer that has closed a node before this call.
-    fn is_quiet(&self) -> bool {
-        // in the order in which a writer goes through them
-        self.readable(PollTimeout::ZERO) == Ok(false)
-            && !self.busy.load(Ordering::SeqCst)
-            && self.pending.load(Ordering::SeqCst) == 0
+    /// How things stand with writers that have closed a node before this call.
+    fn standing(&self) -> Standing {
+        let Ok(_reading) = self.reading.try_lock() else { return Standing::Busy };
+        if self.readable(PollTimeout::ZERO) != Ok(false) || self.pending.load(Ordering::SeqCst) > 0 {
+            return Standing::Busy;
+        }
+        let closed = |watched: &Watched| watched.event.is_some_and(|meanwhile| meanwhile.closed);
+        if self.nodes().watched.values().any(closed) { Standing::Owed } else { Standing::Quiet }
     }
 
     /// Waits until the events of writers that have closed their nodes are asked for, at most some seconds: somebody may
     /// write all the time.
     pub(super) fn wait_until_quiet(&self) {
-        let end = Instant::now() + QUIET_PATIENCE;
-        while !self.is_quiet() && Instant::now() < end {
+        let begin = Instant::now();
+        loop {
+            let patience = match self.standing() {
+                Standing::Quiet => return,
+                Standing::Busy => QUIET_PATIENCE,
+                Standing::Owed => EVENT_PATIENCE,
+            };
+            if begin.elapsed() > patience {
+                return;
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -163,30 +303,51 @@ impl Watches {
             all.into_iter().for_each(|descriptor| self.closed(descriptor, AddWatchFlags::IN_CLOSE_WRITE));
             return;
         }
+        let (devpath, node) = {
+            let mut nodes = self.nodes();
+            if mask.contains(AddWatchFlags::IN_IGNORED) {
+                nodes.forget(descriptor);
+                return;
+            }
+            let Some(entry) = nodes.watched.get_mut(&descriptor) else { return };
+            if let Some(meanwhile) = &mut entry.event {
+                meanwhile.closed = true;
+                return;
+            }
+            (entry.devpath.clone(), entry.node.clone())
+        };
+        self.writer_is_done(&devpath, &node, None);
+    }
+
+    /// Asks for the events after a writer, soon; with `unless`, if more has been written by then.
+    fn writer_is_done(&self, devpath: &DevPath, node: &Path, unless: Option<Option<u64>>) {
         let mut nodes = self.nodes();
-        let Nodes { watched, paces } = &mut *nodes;
-        if mask.contains(AddWatchFlags::IN_IGNORED) {
-            watched.remove(&descriptor);
-            return;
-        }
-        let Some(entry) = watched.get(&descriptor) else { return };
-        let pace = paces.entry(entry.devpath.clone()).or_default();
+        let pace = nodes.paces.entry(devpath.clone()).or_default();
         let now = Instant::now();
+        let own = if unless.is_some() { pace.own.fetch_add(1, Ordering::SeqCst) } else { 0 };
+        let shortest = SHORTEST * 2_u32.pow(own.min(DOUBLINGS));
         let wait = match pace.last {
             // one is already on its way, and it will see what this writer wrote
-            Some(last) if last > now => return,
-            Some(last) => SHORTEST.saturating_sub(now - last),
+            Some(last) if last > now => {
+                pace.sure.fetch_or(unless.is_none(), Ordering::SeqCst);
+                return;
+            }
+            Some(last) => shortest.saturating_sub(now - last),
             None => Duration::ZERO,
         };
         pace.last = Some(now + wait);
+        pace.sure = Arc::new(AtomicBool::new(unless.is_none()));
         pace.too_soon = if wait.is_zero() { 0 } else { pace.too_soon.saturating_add(1) };
         if pace.too_soon == STORM {
-            let node = entry.node.display();
-            tracing::warn!(DEVPATH = %entry.devpath, "{node} is opened for writing and closed all the time: its events are held back");
+            let node = node.display();
+            tracing::warn!(DEVPATH = %devpath, "{node} is opened for writing and closed all the time: its events are held back");
         }
         let written = Written {
-            device: self.sys.join(Path::new(OsStr::from_bytes(entry.devpath.relative()))),
-            node: entry.node.clone(),
+            device: self.device(devpath),
+            node: node.into(),
+            sure: Arc::clone(&pace.sure),
+            own: Arc::clone(&pace.own),
+            before: unless.flatten(),
         };
         drop(nodes);
         self.ask_for_events(written, wait);
@@ -198,7 +359,11 @@ impl Watches {
         pending.fetch_add(1, Ordering::SeqCst);
         let later = std::thread::Builder::new().name("watch-later".into()).spawn(move || {
             std::thread::sleep(wait);
-            written.ask();
+            if written.is_sure() {
+                written.ask();
+            } else {
+                written.own.store(0, Ordering::SeqCst);
+            }
             pending.fetch_sub(1, Ordering::SeqCst);
         });
         if let Err(error) = later {
@@ -208,14 +373,40 @@ impl Watches {
     }
 }
 
+/// The seventh number of a disk's or partition's `stat` file (Documentation/block/stat.rst).
+fn sectors_written(device: &Path) -> Option<u64> {
+    std::fs::read_to_string(device.join("stat")).ok()?.split_whitespace().nth(6)?.parse().ok()
+}
+
 /// A device whose node somebody has written to.
 struct Written {
     /// Its directory in sysfs.
     device: PathBuf,
     node: PathBuf,
+    /// Somebody has.
+    sure: Arc<AtomicBool>,
+    /// What is counted for the programs of its rules.
+    own: Arc<AtomicU32>,
+    /// Sectors written before: somebody has if they are more by now.
+    before: Option<u64>,
 }
 
 impl Written {
+    /// Whether somebody has written: what he wrote is counted once it is on its way to the disk.
+    fn is_sure(&self) -> bool {
+        if self.sure.load(Ordering::SeqCst) {
+            return true;
+        }
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        if let Ok(disk) = OpenOptions::new().read(true).custom_flags(flags).open(&self.node) {
+            let _counted_later = disk.sync_all();
+        }
+        self.sure.load(Ordering::SeqCst)
+            || self
+                .before
+                .is_some_and(|before| sectors_written(&self.device).is_some_and(|now| now != before))
+    }
+
     fn ask(&self) {
         let is_read = self.is_whole_disk() && self.reread();
         let partitions = self.partitions();

@@ -108,6 +108,7 @@ fn work(core: &Core) {
             }
             Err(_) => {
                 core.counters.failed.count();
+                core.leave_watch(&job.uevent);
                 if let Some(listeners) = &core.listeners {
                     listeners.failed(&job.uevent, None);
                 }
@@ -163,14 +164,17 @@ fn carry_through(core: &Core, job: &Job, run: RunId) -> Carried {
         lock => lock,
     };
     core.engine.make_read_only(uevent);
-    core.end_watch(uevent);
+    core.begin_watch(uevent);
     let wanted = || core.work.is_current(run);
     let handled = match job.cause {
         Cause::Rules => core.engine.reapply(&rules, uevent),
         Cause::Start => core.engine.resume(&rules, uevent, wanted),
         Cause::Kernel | Cause::Resync => core.engine.handle_if(&rules, uevent, wanted),
     };
-    let Some(handled) = handled else { return Carried::Through };
+    let Some(handled) = handled else {
+        core.leave_watch(uevent);
+        return Carried::Through;
+    };
     core.keep_watch(&handled.plan);
     if let Some(listeners) = &core.listeners
         && is_news(job.cause, &handled)

@@ -16,7 +16,7 @@ use bstr::BString;
 use crate::builtin::Deed;
 use crate::device::{Device, Reader};
 use crate::properties::Properties;
-use crate::rules::host::{HostError, Numbered, ProgramOutput};
+use crate::rules::host::{HostError, Numbered, OUTPUT_MAX, ProgramOutput};
 use crate::store::index::Indexes;
 
 /// Starts a program and waits for it.
@@ -69,9 +69,6 @@ pub trait Effects {
     /// The number of an identity.
     fn index(&mut self, pool: &str, identity: &[u8]) -> Numbered;
 }
-
-/// Most bytes of a program's output that are kept.
-const OUTPUT_MAX: usize = 64 * 1024;
 
 /// Does what rules ask for.
 #[derive(Debug, Clone, Copy)]

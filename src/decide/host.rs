@@ -153,16 +153,24 @@ impl<'w, E: Effects> EventHost<'w, E> {
 
     /// The file behind a sysctl's name; `None` if the name would leave `/proc/sys`.
     fn sysctl_file(&self, name: &[u8]) -> Option<PathBuf> {
-        let inside = name.split(|&b| b == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
-        inside.then(|| self.around.roots.proc.join("sys").join(path(name)))
+        let mut parts = name.split(|&b| b == b'/').filter(|part| !part.is_empty());
+        let mut file = self.around.roots.proc.join("sys");
+        parts.try_for_each(|part| (!matches!(part, b"." | b"..")).then(|| file.push(path(part))))?;
+        Some(file)
     }
 
-    fn context<'c>(&'c self, device: &'c Device, properties: &'c Properties) -> builtin::Context<'c> {
+    fn context<'c>(
+        &'c self,
+        device: &'c Device,
+        properties: &'c Properties,
+        known: builtin::Known<'c>,
+    ) -> builtin::Context<'c> {
         builtin::Context {
             device,
             reader: &self.reader,
             action: self.action,
             properties,
+            known,
             roots: self.around.roots,
             shared: self.around.shared,
             deadline: self.deadline,
@@ -171,8 +179,10 @@ impl<'w, E: Effects> EventHost<'w, E> {
 
     /// Answers in the place of a helper program that is not installed.
     fn stand_in(&mut self, name: &str, arguments: &[BString], properties: &Properties) -> ProgramOutput {
+        let of_another = |device: &Device| self.properties(device);
+        let known = builtin::Known(&of_another);
         let said = match &self.device {
-            Some(device) => builtin::helper::say(name, arguments, &self.context(device, properties))
+            Some(device) => builtin::helper::say(name, arguments, &self.context(device, properties, known))
                 .map_err(|error| error.to_string())
                 .and_then(|said| {
                     let mut deeds = said.deeds.iter();
@@ -193,11 +203,23 @@ impl<'w, E: Effects> EventHost<'w, E> {
 
     /// A name with its first `/*/` replaced by the first directory in which the rest is there.
     fn unglob(&self, device: &Device, name: &[u8]) -> Option<BString> {
-        let Some((before, after)) = name.split_once_str(b"/*/") else { return Some(name.into()) };
-        let entries = self.reader.entries(device, before).into_iter();
-        let mut names = entries.map(|entry| bstr::join("/", [before, &entry, after]).into());
+        // The device's directory stands before the name.
+        let whole = bstr::concat([b"/", name]);
+        let Some((before, after)) = whole.split_once_str(b"/*/") else { return Some(name.into()) };
+        let before = before.strip_prefix(b"/").unwrap_or(before);
+        let entries = self.reader.entries(device, before).into_iter().filter(|entry| !is_hidden(entry));
+        let front = if before.is_empty() { None } else { Some(before) };
+        let mut names = entries.map(|entry| {
+            let parts: Vec<&[u8]> = front.into_iter().chain([entry.as_slice(), after]).collect();
+            bstr::join("/", parts).into()
+        });
         names.find(|name: &BString| self.reader.exists(device, name).is_some())
     }
+}
+
+/// `*` does not stand for what is hidden.
+fn is_hidden(name: &[u8]) -> bool {
+    name.starts_with(b".")
 }
 
 fn path(bytes: &[u8]) -> &Path {
@@ -222,10 +244,12 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn properties(&self, device: &Device) -> Properties {
-        let mut all = self.others_record_of(device).map(|record| record.properties).unwrap_or_default();
-        let own = self.record_of(device).map(|record| record.properties).unwrap_or_default();
-        for (key, value) in own.iter().chain(self.reader.uevent(device).iter()) {
-            let _valid_before = all.set(key, value);
+        let mut all = (*self.reader.uevent(device)).clone();
+        // what rules made of what the kernel said is the last word
+        for record in [self.others_record_of(device), self.record_of(device)].into_iter().flatten() {
+            for (key, value) in record.properties.in_order() {
+                let _valid_before = all.set(key, value);
+            }
         }
         all
     }
@@ -241,7 +265,18 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn recorded(&self, key: &[u8]) -> Option<BString> {
-        self.record?.properties.get(key).map(BString::from)
+        // what is removed has its last record in its properties already
+        if self.action == Action::Remove {
+            return None;
+        }
+        let kept = self.record.and_then(|record| record.shown(key, &self.dev_root()));
+        // of the kernel's properties what the file of the device says: those of an event are not kept
+        let of_kernel = || {
+            let of_event = matches!(key, b"ACTION" | b"SEQNUM") || key.starts_with(b"SYNTH_");
+            let all = self.reader.uevent(self.device.as_ref().filter(|_| !of_event)?);
+            all.get(key).map(BString::from)
+        };
+        kept.or_else(of_kernel)
     }
 
     fn global(&self, key: &[u8]) -> Option<BString> {
@@ -262,6 +297,7 @@ impl<E: Effects> Host for EventHost<'_, E> {
         // The first `/*/` stands for the first directory in which the rest is there.
         let mut names: Vec<_> = fs::read_dir(path(before)).ok()?.flatten().map(|e| e.file_name()).collect();
         names.sort();
+        names.retain(|name| !is_hidden(name.as_bytes()));
         names.iter().find_map(|name| mode(&bstr::join("/", [before, name.as_bytes(), after])))
     }
 
@@ -325,7 +361,8 @@ impl<E: Effects> Host for EventHost<'_, E> {
             return done.clone().map(|()| Properties::new());
         }
         let device = self.device.as_ref().ok_or_else(|| HostError("the device has gone".into()))?;
-        let context = self.context(device, properties);
+        let of_another = |device: &Device| self.properties(device);
+        let context = self.context(device, properties, builtin::Known(&of_another));
         let found = builtin::run(name.as_bytes(), arguments, &context);
         let found = found.map_err(|error| HostError(error.to_string())).and_then(|found| {
             found.deeds.iter().try_for_each(|deed| self.effects.deed(device, deed))?;

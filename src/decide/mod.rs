@@ -24,9 +24,10 @@ pub use self::plan::{
 };
 use crate::device::Device;
 use crate::ids::{Action, SeqNum};
+use crate::machine;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
-use crate::rules::eval::{EventFacts, evaluate};
+use crate::rules::eval::{Before, EventFacts, evaluate};
 use crate::rules::host::Host;
 use crate::rules::trace::Observer;
 use crate::store::record::Record;
@@ -53,16 +54,16 @@ pub fn decide<H: Host, O: Observer>(
 ) -> Plan {
     let facts = facts(event, roots);
     let outcome = evaluate(rules, &facts, host, observer);
-    let sticky = event.record.map(|record| record.tags.clone()).unwrap_or_default();
-    Plan::new(&facts, &event.uevent.properties, sticky, outcome)
+    Plan::new(&facts, &event.uevent.properties, outcome)
 }
 
 /// What rules are given of an event. Properties begin with the kernel's alone: of the last event only the tags go on.
-/// For a removal those of the record are there too, since nothing else still knows them.
+/// For a removal the record's properties, links and tags are there too, since nothing else still knows them.
 fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
     let Event { uevent, device, record } = *event;
     let mut properties = uevent.properties.clone();
-    if let Some(record) = record.filter(|_| uevent.action == Action::Remove) {
+    let going = record.filter(|_| uevent.action == Action::Remove);
+    if let Some(record) = going {
         properties = record.properties.clone();
         for (key, value) in uevent.properties.iter() {
             let _valid_before = properties.set(key, value);
@@ -83,6 +84,12 @@ fn facts(event: &Event<'_>, roots: &Roots) -> EventFacts {
         node,
         properties,
         device: device.cloned(),
+        before: Before {
+            links: going.map(|record| record.links.clone()).unwrap_or_default(),
+            current_tags: going.map(|record| record.current_tags.clone()).unwrap_or_default(),
+            tags: record.map(|record| record.tags.clone()).unwrap_or_default(),
+            init_usec: record.and_then(|record| record.init_usec).or_else(machine::uptime_usec),
+        },
     }
 }
 

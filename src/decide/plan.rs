@@ -103,6 +103,8 @@ pub struct PlannedProperty {
     pub value: BString,
     /// Its origin.
     pub from: Origin,
+    /// When it was set, among those that rules set: the greater, the later. Records keep this order.
+    pub turn: u32,
 }
 
 /// A tag of the device after the event.
@@ -163,14 +165,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Makes the plan from what the rules made of an event. `kernel` holds the event's own properties, `sticky` the
-    /// tags of the last record.
-    pub fn new(facts: &EventFacts, kernel: &Properties, sticky: BTreeSet<Tag>, outcome: Outcome) -> Self {
+    /// Makes the plan from what the rules made of an event. `kernel` holds the event's own properties.
+    pub fn new(facts: &EventFacts, kernel: &Properties, outcome: Outcome) -> Self {
         let removed = facts.action == Action::Remove;
         let priority = outcome.priority.as_ref().map_or(0, |given| given.value);
         let links = if removed { Default::default() } else { outcome.links.clone() };
-        let past_tags =
-            sticky.into_iter().chain(outcome.dropped_tags.clone()).filter(|t| !outcome.tags.contains_key(t));
+        let past_tags: BTreeSet<Tag> = outcome.past_tags(facts).cloned().collect();
         Self {
             event: PlanEvent {
                 action: facts.action,
@@ -184,7 +184,7 @@ impl Plan {
             links: links.into_iter().map(|(name, from)| PlannedLink { name, priority, from }).collect(),
             priority,
             properties: properties(kernel, &outcome),
-            past_tags: past_tags.collect(),
+            past_tags,
             tags: outcome
                 .tags
                 .into_iter()
@@ -204,13 +204,15 @@ impl Plan {
     /// the last event: it says since when the device is known (`None` there: the caller sets it at the first event).
     pub fn record(&self, old: Option<&Record>) -> Record {
         let set = self.properties.iter().filter(|property| matches!(property.from, Origin::Rule(_)));
+        let mut set: Vec<_> = set.collect();
+        set.sort_unstable_by_key(|property| property.turn);
         let current_tags: BTreeSet<Tag> = self.tags.iter().map(|planned| planned.tag.clone()).collect();
         Record {
             node: self.node.as_ref().and_then(|node| LinkName::new(&node.name).ok()),
             links: self.links.iter().map(|link| link.name.clone()).collect(),
             priority: self.priority,
             init_usec: old.and_then(|record| record.init_usec),
-            properties: set.map(|property| (&property.key, &property.value)).collect(),
+            properties: set.into_iter().map(|property| (&property.key, &property.value)).collect(),
             tags: self.past_tags.union(&current_tags).cloned().collect(),
             current_tags,
             persist: self.persist.is_some(),
@@ -229,20 +231,10 @@ impl Plan {
         let mut put = |key: &str, value: &[u8]| {
             let _checked_when_it_was_made = all.set(key, value);
         };
-        let dev = roots.dev.as_os_str().as_encoded_bytes();
-        let links = record.links.iter().map(|link| bstr::concat([dev, b"/".as_slice(), link.as_bytes()]));
-        let links: Vec<_> = links.collect();
-        if !links.is_empty() {
-            put("DEVLINKS", &bstr::join(" ", links));
-        }
-        for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
-            if !tags.is_empty() {
-                let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-                put(key, format!(":{}:", names.join(":")).as_bytes());
+        for key in ["DEVLINKS", "TAGS", "CURRENT_TAGS", "USEC_INITIALIZED"] {
+            if let Some(value) = record.shown(key.as_bytes(), roots.dev.as_os_str().as_encoded_bytes()) {
+                put(key, &value);
             }
-        }
-        if let Some(usec) = record.init_usec {
-            put("USEC_INITIALIZED", usec.to_string().as_bytes());
         }
         put("UDEV_DATABASE_VERSION", b"1");
         all
@@ -306,9 +298,10 @@ fn properties(kernel: &Properties, outcome: &Outcome) -> Vec<PlannedProperty> {
         None => Origin::Record,
     };
     all.iter()
-        .map(|(key, value)| {
+        .zip(all.turns())
+        .map(|((key, value), turn)| {
             let key: BString = key.into();
-            PlannedProperty { from: origin(&key), key, value: value.into() }
+            PlannedProperty { from: origin(&key), key, value: value.into(), turn }
         })
         .collect()
 }

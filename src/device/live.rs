@@ -97,10 +97,10 @@ impl Sysfs {
         Some(target.into_vec().into())
     }
 
-    /// Permission bits of what the path leads to.
+    /// Kind and permission bits of what the path leads to.
     pub(super) fn mode(&self, path: &[u8]) -> Option<u32> {
         let file = self.open_beneath(path, OFlag::O_PATH).ok()?;
-        fstat(&file).ok().map(|stat| stat.st_mode & 0o7777)
+        fstat(&file).ok().map(|stat| stat.st_mode)
     }
 
     /// What is in a directory, in no order.

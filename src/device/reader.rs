@@ -156,7 +156,7 @@ impl<'t> Reader<'t> {
         self.tree.find(subsystem, &sysname.replace(b"/", b"!"))
     }
 
-    /// Permission bits when something of that name is there: attribute, link or directory.
+    /// Kind and permission bits (`stat(2)`) when something of that name is there: attribute, link or directory.
     pub fn exists(&self, device: &Device, name: &[u8]) -> Option<u32> {
         let path = path_below(device, name)?;
         if device.is_gone() { None } else { self.tree.reading().mode(&path) }
@@ -170,14 +170,16 @@ impl<'t> Reader<'t> {
 }
 
 /// A device's attribute as a path below the source's root. A leading `..` is the directory above: a device's directory
-/// is not reached through links. `None` for a name that begins with `/`, has a NUL, or leads above the root.
+/// is not reached through links. `.` and empty parts mean nothing. `None` for a name that has a NUL or leads above the root.
 fn path_below(device: &Device, name: &[u8]) -> Option<Vec<u8>> {
-    if name.starts_with(b"/") || name.contains(&0) {
+    if name.contains(&0) {
         return None;
     }
     let devpath = device.devpath();
     let mut base = devpath.relative();
-    let mut rest = name;
+    let parts = name.split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
+    let name = bstr::join("/", parts);
+    let mut rest = name.as_slice();
     while let Some(after) = rest.strip_prefix(b"..") {
         if !after.is_empty() && !after.starts_with(b"/") {
             break;

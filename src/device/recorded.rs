@@ -51,13 +51,13 @@ pub(super) fn link(recording: &Recording, path: &[u8]) -> Option<BString> {
     }
 }
 
-/// Permission bits: recordings have none, so those that sysfs usually has.
+/// Kind and permission bits (`stat(2)`): recordings have no permissions, so those that sysfs usually has.
 pub(super) fn mode(recording: &Recording, path: &[u8]) -> Option<u32> {
     match thing(recording, &resolve(recording, path, true)?)? {
-        Thing::File(_) => Some(0o644),
-        Thing::Directory => Some(0o755),
+        Thing::File(_) => Some(0o100_644),
+        Thing::Directory => Some(0o040_755),
         // A link that leads out of what was recorded.
-        Thing::Link(_) => Some(0o777),
+        Thing::Link(_) => Some(0o120_777),
     }
 }
 

@@ -77,7 +77,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Permission bits of what is at a path, links followed.
+    /// Kind and permission bits of what is at a path, links followed.
     pub(super) fn mode(&self, path: &[u8]) -> Option<u32> {
         match self {
             Reading::Live(sysfs) => sysfs.mode(path),

@@ -158,7 +158,7 @@ fn attributes_are_read_once_and_inside_the_root() {
     assert_eq!(reader.attribute(&tty, b"../../../idVendor").unwrap(), "0000");
     assert_eq!(reader.attribute_names(&usb), ["idVendor", "power/control", "subsystem", "uevent"]);
     assert_eq!(reader.entries(&usb, b"power"), ["control"]);
-    assert_eq!(reader.exists(&usb, b"power/control"), Some(0o644));
+    assert_eq!(reader.exists(&usb, b"power/control"), Some(0o100_644));
     assert_eq!(reader.exists(&tty, b"device/nothing"), None);
     assert_eq!(reader.uevent(&tty).get("DEVNAME").unwrap(), "ttyACM0");
     assert_eq!(reader.path(&tty, b"x").unwrap(), root.join(&TTY[1..]).join("x"));

@@ -13,6 +13,9 @@ use crate::device::Device;
 use crate::ids::Tag;
 use crate::properties::Properties;
 
+/// Most bytes of a program's output that are kept; udev's buffer holds as many.
+pub const OUTPUT_MAX: usize = 16_383;
+
 /// Why the world did not do what a rule asked for; the text says what was tried and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -70,7 +73,7 @@ pub trait Host {
         None
     }
 
-    /// A property of the last record of the event's device.
+    /// A property of the event's device as the last event left it: of its record, or the kernel's.
     fn recorded(&self, key: &[u8]) -> Option<BString>;
 
     /// A value below `/proc/sys`, as read; `name` has `/` between its parts.

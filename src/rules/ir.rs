@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::prepared::{Prepared, SysctlPath, Words};
+use super::prepared::{Owner, Prepared, SysctlPath, Words};
 use super::template::Template;
 use crate::diag::{Place, SourceFile};
 use crate::ids::Tag;
 use crate::text::Pattern;
+use crate::text::c_integer;
 
 /// A rule file in force.
 #[derive(Debug)]
@@ -102,7 +103,7 @@ pub enum Subject {
     /// Any of the links given so far.
     Link,
     /// A sysfs attribute, `[subsystem/kernel]name` included; absent fails every test but `Exists(false)`.
-    Attribute(Template),
+    Attribute(Prepared<Owner>),
     /// A property, absent is empty.
     Property(BString),
     /// A value below `/proc/sys`.
@@ -110,7 +111,7 @@ pub enum Subject {
     /// A constant of the system.
     Const(ConstKey),
     /// A file: tested with [`Test::Exists`] or [`Test::Mode`].
-    File(Template),
+    File(Prepared<Owner>),
     /// A program's success; its output becomes `$result`.
     Program(Command),
     /// The output of the last program.
@@ -216,6 +217,8 @@ pub enum Principal {
         /// What it stands for.
         id: u32,
     },
+    /// A name that this system has not: it takes back what earlier rules said (udev).
+    Unknown(BString),
     /// Resolved at the event: it holds substitutions.
     Template(Template),
 }
@@ -270,7 +273,7 @@ pub enum Effect {
     /// A value written to a sysfs attribute of the device (or `[subsystem/kernel]name`).
     WriteAttribute {
         /// The attribute.
-        name: Template,
+        name: Prepared<Owner>,
         /// What is written, without a newline.
         value: Template,
     },
@@ -357,4 +360,26 @@ pub enum StringEscape {
     None,
     /// Spaces and slashes too.
     Replace,
+}
+
+/// The words of `log_level`, and the numbers that they stand for.
+pub const LOG_LEVELS: [(&str, u8); 8] = [
+    ("emerg", 0),
+    ("alert", 1),
+    ("crit", 2),
+    ("err", 3),
+    ("warning", 4),
+    ("notice", 5),
+    ("info", 6),
+    ("debug", 7),
+];
+
+/// Reads the value of `log_level`: a word or a number of [`LOG_LEVELS`], or `reset`, which is `None`.
+pub fn log_level(text: &[u8]) -> Option<Option<u8>> {
+    if text == b"reset" {
+        return Some(None);
+    }
+    let named = LOG_LEVELS.iter().find(|(word, _)| word.as_bytes() == text).map(|(_, level)| *level);
+    let number = || c_integer(text).and_then(|level| u8::try_from(level).ok()).filter(|level| *level <= 7);
+    named.or_else(number).map(Some)
 }

@@ -1,5 +1,5 @@
 //! Owns what can be worked out of a text when rules are loaded, so that no event does it again: the words of a command
-//! line, the path of a sysctl.
+//! line, the path of a sysctl, whose attribute a name means.
 //!
 //! A text with substitutions is worked out in the event, when its value is known.
 
@@ -8,6 +8,7 @@ use std::ops::Deref;
 use bstr::{BString, ByteSlice};
 
 use super::template::Template;
+use crate::text::split_command;
 
 /// Text with substitutions, and what is made of it if it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,26 +74,42 @@ impl Prepare for SysctlPath {
     }
 }
 
-/// Splits a command line at white space; `'…'` and `"…"` hold words together, a backslash is an ordinary byte. A quote
-/// that is not closed reaches to the end.
-pub fn split_command(line: &[u8]) -> Vec<BString> {
-    let mut words = Vec::new();
-    let mut word: Option<BString> = None;
-    let mut quote: Option<u8> = None;
-    for &byte in line {
-        match quote {
-            Some(end) if byte == end => quote = None,
-            Some(_) => word.get_or_insert_default().push(byte),
-            None if matches!(byte, b'\'' | b'"') => {
-                word.get_or_insert_default();
-                quote = Some(byte);
-            }
-            None if byte.is_ascii_whitespace() => words.extend(word.take()),
-            None => word.get_or_insert_default().push(byte),
+/// Whose attribute or file a name means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// The device's own: the name is a path from its directory, or from the root.
+    Itself,
+    /// That of another device: `[subsystem/kernel]name`.
+    Other(Box<OfOther>),
+}
+
+/// An attribute or a file of another device.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OfOther {
+    /// The other device's subsystem.
+    pub subsystem: BString,
+    /// Its kernel name.
+    pub kernel: BString,
+    /// The path from its directory; empty for the directory itself.
+    pub name: BString,
+}
+
+impl Prepare for Owner {
+    fn prepare(text: &[u8]) -> Self {
+        let parts = text.strip_prefix(b"[").and_then(|rest| {
+            let (subsystem, rest) = rest.split_once_str(b"/")?;
+            let (kernel, name) = rest.split_once_str(b"]")?;
+            Some((subsystem, kernel, name.strip_prefix(b"/").unwrap_or(name)))
+        });
+        match parts {
+            None => Self::Itself,
+            Some((subsystem, kernel, name)) => Self::Other(Box::new(OfOther {
+                subsystem: subsystem.into(),
+                kernel: kernel.into(),
+                name: name.into(),
+            })),
         }
     }
-    words.extend(word);
-    words
 }
 
 /// `net.ipv4.ip_forward` as the path below `/proc/sys`. As in sysctl(8), what comes first is the separator: if that is
@@ -118,25 +135,6 @@ mod tests {
     use crate::rules::template::Limit;
 
     #[test]
-    fn command_lines() {
-        let cases: &[(&str, &[&str])] = &[
-            ("a b", &["a", "b"]),
-            ("  a\t b  ", &["a", "b"]),
-            ("", &[]),
-            ("/bin/echo 'a b' c", &["/bin/echo", "a b", "c"]),
-            ("x\"y z\"w", &["xy zw"]),
-            ("a '' b", &["a", "", "b"]),
-            ("a\\ b", &["a\\", "b"]),
-            ("a 'b c", &["a", "b c"]),
-            ("a \"it's\"", &["a", "it's"]),
-        ];
-        for (line, expected) in cases {
-            let expected: Vec<BString> = expected.iter().map(|w| BString::from(*w)).collect();
-            assert_eq!(split_command(line.as_bytes()), expected, "{line}");
-        }
-    }
-
-    #[test]
     fn sysctls() {
         for (given, expected) in [
             ("kernel.hostname", "kernel/hostname"),
@@ -145,6 +143,26 @@ mod tests {
             ("net/ipv4/conf/eth0.1/forwarding", "net/ipv4/conf/eth0.1/forwarding"),
         ] {
             assert_eq!(sysctl_path(given.as_bytes()), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_devices() {
+        let other = |text: &str| match Owner::prepare(text.as_bytes()) {
+            Owner::Itself => String::new(),
+            Owner::Other(of) => format!("{} {} {}", of.subsystem, of.kernel, of.name),
+        };
+        for (text, expected) in [
+            ("[net/lo]mtu", "net lo mtu"),
+            ("[dmi/id]/sys_vendor", "dmi id sys_vendor"),
+            ("[drivers/pci:a/b]x", "drivers pci:a/b x"),
+            ("[net/lo]", "net lo "),
+            ("mtu", ""),
+            ("[net]x", ""),
+            ("[net/lo", ""),
+            ("a[b/c]d", ""),
+        ] {
+            assert_eq!(other(text), expected, "{text}");
         }
     }
 

@@ -66,7 +66,7 @@ fn of_rule(steps: &[Step]) -> Vec<StaticNode> {
 fn id(principal: &Principal) -> Option<u32> {
     match principal {
         Principal::Id(id) | Principal::Named { id, .. } => Some(*id),
-        Principal::Template(_) => None,
+        Principal::Template(_) | Principal::Unknown(_) => None,
     }
 }
 

@@ -3,8 +3,12 @@
 //! Never looks a value up: expansion is `eval`'s.
 
 use std::fmt;
+use std::ops::Deref;
 
 use bstr::{BStr, BString, ByteSlice};
+
+use super::prepared::{Owner, Prepare};
+use crate::text::c_integer;
 
 /// Text with substitutions.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -55,7 +59,7 @@ pub enum Var {
     /// `$devnode`, `%N`: the node with the device directory in front.
     Devnode,
     /// `$attr{NAME}`, `%s{NAME}`: an attribute of the device, else of the matched parent.
-    Attr(BString),
+    Attr(AttributeName),
     /// `$env{NAME}`, `%E{NAME}`: a property.
     Env(BString),
     /// `$kernel`, `%k`.
@@ -86,6 +90,34 @@ pub enum Var {
     Sys,
     /// `$index`: the number of the rule's `index` (TOML only).
     Index,
+}
+
+/// The name in `$attr{…}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AttributeName {
+    text: BString,
+    owner: Owner,
+}
+
+impl From<&[u8]> for AttributeName {
+    fn from(text: &[u8]) -> Self {
+        Self { text: text.into(), owner: Owner::prepare(text) }
+    }
+}
+
+impl Deref for AttributeName {
+    type Target = BString;
+
+    fn deref(&self) -> &BString {
+        &self.text
+    }
+}
+
+impl AttributeName {
+    /// Whose attribute it is.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
 }
 
 /// Which words of a program's output.
@@ -299,7 +331,8 @@ fn substitution(text: &[u8], at: usize, table: &Table) -> Result<Option<(Piece, 
     let (argument, next) = match text.get(behind) {
         Some(b'{') => {
             let inner = text.get(behind + 1..).unwrap_or_default();
-            let end = inner.find_byte(b'}').filter(|end| *end > 0).ok_or_else(braces)?;
+            let is_name = |end: &usize| (1..=Limit::Path.most()).contains(end);
+            let end = inner.find_byte(b'}').filter(is_name).ok_or_else(braces)?;
             (inner.get(..end), behind + 1 + end + 1)
         }
         _ => (None, behind),
@@ -336,7 +369,7 @@ fn var(letter: u8, argument: Option<&[u8]>) -> Option<Var> {
 fn words(argument: Option<&[u8]>) -> Option<Words> {
     let Some(argument) = argument else { return Some(Words::All) };
     let (digits, onward) = argument.strip_suffix(b"+").map_or((argument, false), |digits| (digits, true));
-    let number = digits.to_str().ok()?.parse().ok()?;
+    let number = u32::try_from(c_integer(digits)?).ok()?;
     Some(match (number, onward) {
         (0, _) => Words::All,
         (_, true) => Words::From(number),
@@ -365,12 +398,16 @@ mod tests {
             ("", vec![]),
             ("gps%n", vec![text("gps"), Part::Var(Var::Number)]),
             ("$env{ID_PATH}x", vec![Part::Var(Var::Env("ID_PATH".into())), text("x")]),
-            ("%s{a b}", vec![Part::Var(Var::Attr("a b".into()))]),
-            ("$attr{size}$kernel", vec![Part::Var(Var::Attr("size".into())), Part::Var(Var::Kernel)]),
+            ("%s{a b}", vec![Part::Var(Var::Attr(b"a b"[..].into()))]),
+            ("$attr{size}$kernel", vec![Part::Var(Var::Attr(b"size"[..].into())), Part::Var(Var::Kernel)]),
             ("$kernelx", vec![Part::Var(Var::Kernel), text("x")]),
             ("100%%$$", vec![text("100%$")]),
             ("%c{0}", vec![Part::Var(Var::Result(Words::All))]),
             ("%c{2+}", vec![Part::Var(Var::Result(Words::From(2)))]),
+            (
+                "%c{0x2}%c{ +010+}",
+                vec![Part::Var(Var::Result(Words::One(2))), Part::Var(Var::Result(Words::From(8)))],
+            ),
             ("$result", vec![Part::Var(Var::Result(Words::All))]),
             ("cam/$index", vec![text("cam/"), Part::Var(Var::Index)]),
             ("$devnode|$devpath", vec![Part::Var(Var::Devnode), text("|"), Part::Var(Var::Devpath)]),
@@ -394,7 +431,10 @@ mod tests {
         let (template, errors) = Template::parse(b"a%z b");
         assert_eq!(template.constant().unwrap(), "a%z b");
         assert_eq!(errors, [TemplateError::Unknown { at: 1, word: "%z".into() }]);
-        for cut in ["a$attr", "a$attr{", "a$env{}", "a%s"] {
+        for cut in [
+            "a$attr", "a$attr{", "a$env{}", "a%s", "a%c{}", "a%c{x}b", "a%c{+}b", "a%c{2x}b", "a%c{-1}",
+            "a%c{2 }b", "a%k{}",
+        ] {
             let (template, errors) = Template::parse(cut.as_bytes());
             assert_eq!(template.constant().unwrap(), "a", "{cut}");
             assert!(matches!(errors[..], [TemplateError::Braces { at: 1, .. }]), "{cut}");

@@ -23,6 +23,8 @@ use crate::text::{Case, Pattern};
 pub enum Value<'a> {
     /// There is none.
     Absent,
+    /// There is none, of a device that was named: it is compared as an empty text (udev).
+    Blank,
     /// One text.
     One(Cow<'a, BStr>),
     /// A set of texts: tags, links.
@@ -377,7 +379,7 @@ pub fn describe_test(test: &Test) -> String {
 
 fn describe_value(value: &Value<'_>) -> Option<BString> {
     match value {
-        Value::Absent => None,
+        Value::Absent | Value::Blank => None,
         Value::One(text) => Some(text.trim_end().into()),
         Value::Many(texts) => Some(bstr::join(" ", texts.iter().map(|t| t.as_bytes())).into()),
         Value::Mode(mode) => Some(format!("mode {:04o}", mode & 0o7777).into()),
@@ -433,7 +435,7 @@ pub fn describe_effect(effect: &Effect) -> String {
 fn describe_principal(who: &Principal) -> String {
     match who {
         Principal::Id(id) => id.to_string(),
-        Principal::Named { name, .. } => name.to_string(),
+        Principal::Named { name, .. } | Principal::Unknown(name) => name.to_string(),
         Principal::Template(name) => name.text().to_string(),
     }
 }

@@ -6,7 +6,7 @@
 //! | `S:LINK` | a link that the device claims |
 //! | `L:N` | priority of the links, if not 0 |
 //! | `I:N` | when the device was first handled, in µs of the monotonic clock |
-//! | `E:KEY=VALUE` | a property found by rules or builtins; keys that begin with `.` are never written |
+//! | `E:KEY=VALUE` | a property found by rules or builtins, in the order in which they were set; keys that begin with `.` are never written |
 //! | `G:TAG` | a tag that the device has ever had |
 //! | `Q:TAG` | a tag that it has now |
 //! | `V:1` | version of the form, last |
@@ -88,7 +88,7 @@ impl Record {
         if let Some(usec) = self.init_usec.filter(|&usec| usec != 0) {
             line(b'I', &[usec.to_string().as_bytes()]);
         }
-        for (key, value) in self.properties.iter().filter(|(key, _)| !key.starts_with(b".")) {
+        for (key, value) in self.properties.in_order().filter(|(key, _)| !key.starts_with(b".")) {
             line(b'E', &[key, b"=", value]);
         }
         for tag in &self.tags {
@@ -99,6 +99,25 @@ impl Record {
         }
         line(b'V', &[b"1"]);
         out
+    }
+
+    /// A property as libudev shows it: one of the record's own, or what its links, tags and time make. `dev` is the
+    /// device directory.
+    pub fn shown(&self, key: &[u8], dev: &[u8]) -> Option<BString> {
+        let listed = |tags: &BTreeSet<Tag>| {
+            let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
+            (!names.is_empty()).then(|| format!(":{}:", names.join(":")).into())
+        };
+        match key {
+            b"DEVLINKS" if !self.links.is_empty() => {
+                let paths = self.links.iter().map(|link| bstr::concat([dev, b"/", link.as_bytes()]));
+                Some(bstr::join(" ", paths).into())
+            }
+            b"TAGS" => listed(&self.tags),
+            b"CURRENT_TAGS" => listed(&self.current_tags),
+            b"USEC_INITIALIZED" => self.init_usec.map(|usec| usec.to_string().into()),
+            _ => self.properties.get(key).map(BString::from),
+        }
     }
 
     /// Reads a record's text. Lines of letters that are not known are skipped, as are empty lines; a line that can't be

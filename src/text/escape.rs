@@ -2,6 +2,8 @@
 
 use bstr::BString;
 
+use super::space::is_c_space;
+
 /// Bytes that a use allows beyond the safe set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SafeExtra {
@@ -46,7 +48,7 @@ pub fn replace_unsafe(text: &[u8], extra: SafeExtra) -> BString {
         };
         let (kept, after) = rest.split_at(take.max(1));
         match take {
-            0 if byte.is_ascii_whitespace() && extra.allows(b' ') => out.push(b' '),
+            0 if is_c_space(byte) && extra.allows(b' ') => out.push(b' '),
             0 => out.push(b'_'),
             _ => out.extend_from_slice(kept),
         }
@@ -63,7 +65,7 @@ fn multi_byte_len(text: &[u8]) -> usize {
 
 /// Trims white space at both ends and makes each inner run one `_`.
 pub fn collapse_whitespace(text: &[u8]) -> BString {
-    let words: Vec<&[u8]> = text.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).collect();
+    let words: Vec<&[u8]> = text.split(|byte| is_c_space(*byte)).filter(|w| !w.is_empty()).collect();
     words.join(&b'_').into()
 }
 
@@ -104,6 +106,7 @@ mod tests {
             (b"a\\x20b", SafeExtra::None, b"a\\x20b"),
             (b"a\\b", SafeExtra::None, b"a_b"),
             (b"\"'`;", SafeExtra::Value, b"____"),
+            (b"a\x0bb\x0cc\rd", SafeExtra::Value, b"a b c d"),
         ];
         for (text, extra, expected) in cases {
             assert_eq!(replace_unsafe(text, *extra).as_bstr(), expected.as_bstr(), "{text:?} {extra:?}");
@@ -112,7 +115,9 @@ mod tests {
 
     #[test]
     fn whitespace() {
-        for (text, expected) in [("  a  b\tc ", "a_b_c"), ("", ""), ("   ", ""), ("x", "x")] {
+        for (text, expected) in
+            [("  a  b\tc ", "a_b_c"), ("", ""), ("   ", ""), ("x", "x"), ("\x0bx\x0b\x0cy", "x_y")]
+        {
             assert_eq!(collapse_whitespace(text.as_bytes()), expected);
         }
     }

@@ -75,6 +75,10 @@ tag   = "disk"
         "ENV{DEVTYPE}==\"disk\", SYMLINK+=\"by/$env{ID_PATH}\"\n",
         "[[rule]]\nmatch = { devtype = \"disk\" }\nlink  = { add = \"by/$env{ID_PATH}\", words = true }\n",
     ),
+    (
+        "KERNEL==\"a\", OPTIONS+=\"log_level=7\", OPTIONS+=\"dump\", OPTIONS+=\"dump-json\", OPTIONS+=\"log_level=reset\"\n",
+        "[[rule]]\nmatch   = { kernel = \"a\" }\noptions = [\"log_level=debug\", \"dump\", \"dump-json\", \"log_level=reset\"]\n",
+    ),
     // Programs.
     (
         "KERNEL==\"a\", PROGRAM==\"/bin/x 'a b' $$\", RESULT==\"y*\", SYMLINK+=\"%c\"\n",
@@ -185,7 +189,6 @@ pub(crate) const TO_UDEV: &[(&str, &str)] = &[
 /// True for udev's rules; the text, and what is not carried.
 pub(crate) const LOST: &[(bool, &str, &[&str])] = &[
     (true, "KERNEL==\"[\", TAG+=\"t\"\n", &["1: the pattern `[`: `[` without `]`"]),
-    (true, "KERNEL==\"a\", OPTIONS+=\"log_level=debug\"\n", &["1: `log_level`, which TOML has no word for"]),
     (true, "KERNEL==\"a\", BOGUS=\"x\"\n", &["1: there is no key `BOGUS`"]),
     (
         true,

@@ -60,6 +60,12 @@ fn extra_rules_are_the_strongest() {
     machine
         .run(&["explain", GPS, "--extra-rules", &extra, "--link", "more"])
         .shows(0, &["70-more.toml:3", "ok link is \"extra\""]);
+    let nowhere = machine.path("nowhere").display().to_string();
+    for verb in ["test", "explain"] {
+        let ended = machine.run(&[verb, GPS, "--extra-rules", &nowhere]);
+        assert_eq!(ended.code, Some(5), "{ended:?}");
+        assert!(ended.err.contains("nowhere: No such file"), "{ended:?}");
+    }
 }
 
 #[test]

@@ -214,6 +214,7 @@ fn a_recording_has_no_media() {
         reader: &Reader::new(&tree),
         action: nameplate::ids::Action::Add,
         properties: &nameplate::properties::Properties::new(),
+        known: Default::default(),
         roots: &roots,
         shared: &shared,
         deadline: std::time::Instant::now() + std::time::Duration::from_secs(600),

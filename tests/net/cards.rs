@@ -3,14 +3,15 @@
 use std::fs;
 use std::process::Command;
 
-use nameplate::device::{Source, Tree};
+use nameplate::builtin::Known;
+use nameplate::device::{Device, Source, Tree};
 use nameplate::ids::Action;
 use nameplate::properties::Properties;
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
 
 use crate::tree::{FakeTree, recordings};
-use crate::{Answer, answer, ask, common, lines, write};
+use crate::{Answer, answer, ask_knowing, common, lines, write};
 
 /// The cards, laid out as files or read from the recording.
 struct Cards {
@@ -41,9 +42,14 @@ impl Cards {
     }
 
     fn names(&self, scheme: &str, path: &str, properties: &Properties) -> Answer {
+        self.names_knowing(scheme, path, properties, Known::default())
+    }
+
+    fn names_knowing(&self, scheme: &str, path: &str, properties: &Properties, known: Known<'_>) -> Answer {
         write(&self.fake.root().join("proc/cmdline"), &format!("quiet net.naming_scheme={scheme}\n"));
         let roots = Roots::below(self.fake.root());
-        let found = ask(&self.devices, &roots, "net_id", path, Action::Add, properties).unwrap();
+        let found = ask_knowing(&self.devices, &roots, "net_id", path, Action::Add, properties, known);
+        let found = found.unwrap();
         let mut answer = answer(&found.properties);
         if let Some(said) = answer.remove("ID_NET_NAMING_SCHEME") {
             assert_eq!(said, scheme);
@@ -162,6 +168,28 @@ fn attributes_that_are_not_to_be_used() {
         let found = cards.names("v257", &path, &properties);
         assert_eq!(found.get("ID_NET_NAME_PATH").map(String::as_str), expected, "{property}={value}");
     }
+}
+
+/// Each attribute is asked for with the properties of the device that has it.
+#[test]
+fn attributes_of_the_card_that_are_not_to_be_used() {
+    let cards = Cards::laid_out();
+    let path = Cards::interfaces().into_iter().find(|path| path.ends_with("/board0")).unwrap();
+    let no: Properties = [("ID_NET_NAME_ALLOW_ACPI_INDEX", "0")].into_iter().collect();
+    let on_card = |device: &Device| {
+        if device.subsystem().is_some_and(|subsystem| subsystem == "pci") {
+            no.clone()
+        } else {
+            Properties::new()
+        }
+    };
+    let onboard = |properties: &Properties, known: Known<'_>| {
+        cards.names_knowing("v257", &path, properties, known).get("ID_NET_NAME_ONBOARD").cloned()
+    };
+    let none = Properties::new();
+    assert_eq!(onboard(&none, Known::default()).as_deref(), Some("eno7"));
+    assert_eq!(onboard(&no, Known::default()).as_deref(), Some("eno7"), "not the interface's attribute");
+    assert_eq!(onboard(&none, Known(&on_card)).as_deref(), Some("eno2"), "the other index");
 }
 
 /// `P: DEVPATH`, then `E: KEY=VALUE`.

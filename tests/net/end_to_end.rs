@@ -1,8 +1,31 @@
 //! The daemon as the device manager of a network namespace: names by `.link` files and rules, other names, exchanges.
 
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
+};
+
 use crate::daemon::World;
 use crate::namespace::{inside, ip, link};
 use crate::write;
+
+/// What the device manager has told listeners by now, a message after the other.
+fn heard(listener: &OwnedFd) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(len) = recv(listener.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+        out.push(String::from_utf8_lossy(&buffer[..len]).replace('\0', "\n"));
+    }
+    out
+}
+
+fn listen() -> OwnedFd {
+    let kind = SockProtocol::NetlinkKObjectUEvent;
+    let listener = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, kind).unwrap();
+    bind(listener.as_raw_fd(), &NetlinkAddr::new(0, 2)).unwrap();
+    listener
+}
 
 /// What systemd's shipped rule does.
 const RULE: &str = "SUBSYSTEM!=\"net\", GOTO=\"end\"\n\
@@ -106,6 +129,14 @@ fn a_name_is_given_when_it_becomes_free() {
         let daemon = World::new(&[("70-names.rules", rules)]).standalone().start();
         daemon.settle();
         assert_eq!([index("br0"), index("br1")], before, "the name is another's");
+        // listeners are told as udevd tells them: errno 17 is EEXIST
+        let listener = listen();
+        crate::write(std::path::Path::new("/sys/class/net/br0/uevent"), "add");
+        daemon.settle();
+        let said = heard(&listener);
+        let failures = said.iter().filter(|event| event.contains("\nUDEV_WORKER_FAILED=1\n"));
+        let told: Vec<bool> = failures.map(|event| event.contains("\nUDEV_WORKER_ERRNO=17\n")).collect();
+        assert_eq!(told, [true], "{said:#?}");
         assert!(daemon.log().contains("keeps its name until it is free"), "{}", daemon.log());
         let more = "SUBSYSTEM==\"net\", ATTR{address}==\"02:00:00:00:00:0b\", NAME=\"lan0\"\n";
         daemon.write_rule("70-names.rules", &format!("{rules}{more}"));
@@ -113,6 +144,9 @@ fn a_name_is_given_when_it_becomes_free() {
         crate::write(std::path::Path::new("/sys/class/net/br1/uevent"), "add");
         daemon.settle();
         assert_eq!([index("br1"), index("lan0")], before, "{}", daemon.log());
+        let said = heard(&listener);
+        assert!(said.iter().any(|event| event.contains("\nACTION=move\n")), "{said:#?}");
+        assert!(!said.iter().any(|event| event.contains("UDEV_WORKER_FAILED")), "{said:#?}");
         drop(daemon);
     });
 }

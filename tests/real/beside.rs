@@ -4,8 +4,8 @@
 //! The steps are scenes for the shell (`beside/*.sh`), run in namespaces of their own: this machine's `/run/udev`, `/dev` and
 //! interfaces are not touched, and what udevd tells listeners is heard there alone.
 //!
-//! Compared as sorted lines: udevd writes the links and tags of a record in the order of a hash with a random key, and the
-//! properties in the order of their setting; nameplate writes all sorted. The time of the first event is any number.
+//! Compared as sorted lines: udevd writes the links and tags of a record in the order of a hash with a random key. The time of
+//! the first event is any number.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

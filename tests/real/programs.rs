@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -65,7 +66,7 @@ fn programs_that_never_end_hold_up_nobody_else() {
     eventually("the end of the others", || (daemon.links() == expected(0..0)).then_some(()));
     eventually("all programs", || (left.pids().len() == 5).then_some(()));
     assert!(left.pids().into_iter().all(lives), "they are at it still");
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     drop(daemon.stop());
     assert!(begin.elapsed().as_secs() < 30, "the end does not wait for programs");
 }
@@ -114,6 +115,88 @@ fn programs_that_misbehave_cost_themselves_alone() {
     assert_eq!(daemon.links().len(), 0);
     let status = daemon.json("status", &[]);
     assert_eq!(status["events"]["failed"], 0, "{status}");
+}
+
+/// A control group of this test's, as the service manager makes one for a service with `Delegate=`.
+struct Group(PathBuf);
+
+impl Group {
+    /// `None`: this machine has none, or keeps it to itself.
+    fn new(name: &str) -> Option<Self> {
+        let tops = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"].map(Path::new);
+        let top = tops.into_iter().find(|top| top.join("cgroup.procs").exists())?;
+        let group = Self(top.join(format!("np-test-{}-{name}", std::process::id())));
+        fs::create_dir(&group.0).ok()?;
+        let dir = fs::File::open(&group.0).ok()?;
+        nameplate::sys::xattr::set(dir, c"trusted.delegate", b"1").ok()?;
+        Some(group)
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let text = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            let _gone = kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL);
+        }
+        let until = Instant::now() + Duration::from_secs(10);
+        while fs::remove_dir(&self.0).is_err_and(|e| e.raw_os_error() == Some(nix::libc::EBUSY))
+            && Instant::now() < until
+        {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[test]
+fn what_programs_leave_running_ends_where_the_group_is_the_daemons() {
+    need_devices!();
+    let Some(group) = Group::new("left") else {
+        return crate::common::skip("needs a control group to make others in");
+    };
+    let world = World::new(&[]).standalone();
+    let (left, at_work) = (world.path("left"), world.path("at-work"));
+    let ended = Left(vec![left.clone(), at_work.clone()]);
+    let leaves = format!("setsid sleep 1000 >/dev/null 2>&1 & echo $! > {}", left.display());
+    let works = format!("echo $$ > {}; exec sleep 1", at_work.display());
+    world.write_rule("50-test.toml", &(runs(580_000, &leaves) + &runs(580_001, &works)));
+    let daemon = world.start();
+    fs::write(group.0.join("cgroup.procs"), daemon.pid().to_string()).unwrap();
+    let _works = Loops::add(580_001, 1);
+    let _leaves = Loops::add(580_000, 1);
+    eventually("both programs", || (ended.pids().len() == 2).then_some(()));
+    daemon.settle();
+    let log = eventually("the end of what was left", || {
+        let log = daemon.log();
+        log.contains("was left running by a program of a rule: killed").then_some(log)
+    });
+    let pid = u32::try_from(ended.pids()[0].as_raw()).unwrap();
+    eventually("its death", || (!group.processes().contains(&pid)).then_some(()));
+    assert!(!log.contains("killed by signal"), "who is at work is let alone: {log}");
+    assert_eq!(log.matches("was left running").count(), 1, "{log}");
+    assert!(group.processes().contains(&daemon.pid()), "the daemon itself goes on");
+}
+
+#[test]
+fn each_program_is_waited_with_and_one_that_is_given_twice_runs_twice() {
+    need_devices!();
+    let world = World::new(&[]).config("exec_delay = \"200ms\"\n");
+    let file = world.path("times");
+    let now = format!("[\"/bin/sh\", \"-c\", \"date +%%s%%N >> {}\"]", file.display());
+    let rule =
+        format!("[[rule]]\nmatch = {{ kernel = \"loop395000\", action = \"add\" }}\nrun = [{now}, {now}]\n");
+    world.write_rule("50-test.toml", &rule);
+    let daemon = world.start();
+    let _loops = Loops::add(395_000, 1);
+    daemon.settle();
+    let text = fs::read_to_string(&file).unwrap();
+    let times: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(times.len(), 2, "{text}");
+    assert!(times[1] - times[0] >= 200_000_000, "{text}");
 }
 
 #[test]

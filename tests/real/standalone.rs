@@ -6,10 +6,10 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::daemon::{World, eventually};
-use crate::devices::{Interface, Loops, synthesize};
+use crate::devices::{Interface, Loops, Zram, synthesize};
 use crate::need_devices;
 
 /// A directory of links in `/dev` for one test.
@@ -204,6 +204,53 @@ fn a_writer_that_closes_a_watched_node_leads_to_a_change() {
     touch(490_000);
     eventually("the link of the change", || names.target("changed"));
     assert!(!daemon.log().contains("are not noticed"), "{}", daemon.log());
+}
+
+#[test]
+fn a_writer_while_the_event_of_the_node_is_handled_is_not_missed() {
+    need_devices!();
+    if !Path::new("/sys/class/zram-control").exists() {
+        return crate::common::skip("needs zram");
+    }
+    let world = world("");
+    let (ran, gate, opens) = (world.path("ran"), world.path("gate"), world.path("opens"));
+    let zram = Zram::add();
+    let name = format!("zram{}", zram.number);
+    let (node, device) = (format!("/dev/{name}"), format!("/sys/block/{name}"));
+    fs::write(format!("{device}/disksize"), "1M").unwrap();
+    let script = format!(
+        "echo $$ACTION >> {}; while [ -e {} ]; do sleep 0.02; done; [ ! -e {} ] || exec 3<>$$DEVNAME",
+        ran.display(),
+        gate.display(),
+        opens.display()
+    );
+    let rule = format!(
+        "[[rule]]\nmatch = {{ kernel = \"{name}\" }}\nwatch = true\nrun = [[\"/bin/sh\", \"-c\", '''{script}''']]\n"
+    );
+    world.write_rule("50-test.toml", &rule);
+    let daemon = world.start();
+    let runs = || fs::read_to_string(&ran).unwrap_or_default().lines().count();
+    // the next event of the device is at its program while `meanwhile` is done
+    let during = |meanwhile: &dyn Fn()| {
+        daemon.settle();
+        let before = runs();
+        fs::write(&gate, "").unwrap();
+        synthesize(&device, "change");
+        eventually("the program", || (runs() == before + 1).then_some(()));
+        meanwhile();
+        fs::remove_file(&gate).unwrap();
+        daemon.settle();
+        runs() - before
+    };
+    let write = |bytes: &[u8]| {
+        fs::OpenOptions::new().write(true).open(&node).unwrap().write_all(bytes).unwrap();
+    };
+    assert_eq!(during(&|| {}), 1, "nobody writes");
+    assert_eq!(during(&|| write(&[1; 4096])), 2, "somebody writes while the event is handled");
+    assert_eq!(during(&|| write(&[2; 4096])), 2, "and again");
+    fs::write(&opens, "").unwrap();
+    assert_eq!(during(&|| {}), 1, "the program opens the node for writing, and does not write");
+    assert_eq!(during(&|| write(&[3; 4096])), 2, "the same with a writer");
 }
 
 #[test]

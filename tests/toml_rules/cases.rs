@@ -434,6 +434,16 @@ pub(crate) const CASES: &[Case] = &[
         "",
         &["kernel is k; StringEscape(Replace); link l"],
     ),
+    (
+        rule!("options = ['dump', 'dump-json', 'log_level=debug', 'log_level=3', 'log_level=reset']"),
+        "",
+        &["kernel is k; Dump(Text); Dump(Json); LogLevel(Some(7)); LogLevel(Some(3)); LogLevel(None)"],
+    ),
+    (
+        rule!("options = ['log_level=loud', 'log_level=', 'log_level=8', 'dump']"),
+        "unknown-word@3:12 unknown-word@3:30 unknown-word@3:44",
+        &["kernel is k; Dump(Text)"],
+    ),
     (rule!("options = ['db_persist', 'persist']"), "unknown-word@3:26", &["kernel is k; DbPersist"]),
     (rule!("options = 'link_priority=10'"), "unknown-word@3:11", &[]),
     (

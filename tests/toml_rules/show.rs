@@ -111,6 +111,7 @@ fn principal(who: &Principal) -> String {
     match who {
         Principal::Id(id) => id.to_string(),
         Principal::Named { name, id } => format!("{name}={id}"),
+        Principal::Unknown(name) => format!("unknown {name}"),
         Principal::Template(template) => format!("template {}", template.text()),
     }
 }

@@ -106,6 +106,9 @@ impl Facts {
                 out.insert(names.put(&format!("{file} {line}")));
             }
         }
+        for (id, order) in orders(&read("order")).iter().filter(|(id, _)| !names.hides_id(id)) {
+            out.insert(names.put(&format!("order {id}: {order}")));
+        }
         for line in read("ran").lines() {
             let (file, said) = line.split_once(':').unwrap_or((line, ""));
             let (key, value) = said.split_once('=').unwrap_or((said, ""));
@@ -115,6 +118,10 @@ impl Facts {
             }
             let mut words: Vec<&str> = value.split(' ').collect();
             if key == "DEVLINKS" {
+                words.sort_unstable();
+            }
+            if key.ends_with("TAGS") {
+                words = value.split(':').filter(|tag| !tag.is_empty()).collect();
                 words.sort_unstable();
             }
             out.insert(names.put(&format!("ran {file}: {key}={}", words.join(" "))));
@@ -131,6 +138,38 @@ fn devices(database: &str) -> Vec<Device<'_>> {
             out.push(Device { path, lines: Vec::new() });
         } else if let (Some(device), false) = (out.last_mut(), line.is_empty()) {
             device.lines.push(line);
+        }
+    }
+    out
+}
+
+/// In which order the lines of each record stand: their letters, and the names of properties. Links and tags are in the
+/// order of a hash with a random key.
+fn orders(records: &str) -> BTreeMap<&str, String> {
+    let mut out: BTreeMap<&str, String> = BTreeMap::new();
+    for line in records.lines() {
+        let letter = |at: usize| line.get(at..at + 2).filter(|text| text.ends_with(':'));
+        // ids have colons too: a line begins behind the last one that has a letter and a colon behind it
+        let Some(at) = line
+            .match_indices(':')
+            .map(|(at, _)| at + 1)
+            .find(|at| letter(*at).is_some_and(|text| text.starts_with(|c: char| c.is_ascii_uppercase())))
+        else {
+            continue;
+        };
+        let (id, fact) = (&line[..at - 1], &line[at..]);
+        let word = match fact.as_bytes().first() {
+            Some(b'E') => fact.split('=').next().unwrap_or_default(),
+            _ => &fact[..1],
+        };
+        // newer than 252, what no record holds, and what no reader takes: a property that was set to nothing
+        if word.starts_with("E:ID_LOOP_BACKING_") || word.contains(' ') || fact.ends_with('=') {
+            continue;
+        }
+        let order = out.entry(id).or_default();
+        if !(word.len() == 1 && order.ends_with(word)) {
+            order.push_str(if order.is_empty() { "" } else { " " });
+            order.push_str(word);
         }
     }
     out

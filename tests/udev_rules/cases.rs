@@ -116,6 +116,11 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         r#"IMPORT{file}=="e", IMPORT{program}=="d", IMPORT{builtin}=="usb_id", IMPORT{db}=="c", IMPORT{cmdline}=="b", IMPORT{parent}=="a""#,
     ),
     (
+        r#"RUN+="p", RUN{builtin}+="path_id", SYSCTL{y}="1", ATTR{w}="1", SYMLINK+="l", NAME="n", ENV{E}="e", SECLABEL{smack}="s", OPTIONS+="static_node=o", TAG+="t", MODE="0600", GROUP="5", OWNER="1", MODE="$env{M}", GROUP="$env{G}", OWNER="$env{O}", OPTIONS+="log_level=7", OPTIONS+="link_priority=1", OPTIONS+="watch", OPTIONS+="db_persist", OPTIONS+="string_escape=replace", OPTIONS+="string_escape=none""#,
+        "",
+        r#"OPTIONS+="string_escape=none", OPTIONS+="string_escape=replace", OPTIONS+="db_persist", OPTIONS+="watch", OPTIONS+="link_priority=1", OPTIONS+="log_level=7", OWNER="$env{O}", GROUP="$env{G}", MODE="$env{M}", OWNER="1", GROUP="5", MODE="0600", TAG+="t", OPTIONS+="static_node=o", SECLABEL{smack}="s", ENV{E}="e", NAME="n", SYMLINK+="l", ATTR{w}="1", SYSCTL{y}="1", RUN{builtin}+="path_id", RUN+="p""#,
+    ),
+    (
         r#"KERNEL=="b", KERNEL=="a", ENV{B}="2", ENV{A}="1""#,
         "",
         r#"KERNEL=="b", KERNEL=="a", ENV{B}="2", ENV{A}="1""#,
@@ -213,6 +218,20 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
     ("SECLABEL=\"a\"", "bad-attribute@1:1", ""),
     ("TEST{999}==\"a\", SYMLINK+=\"a\"", "bad-mask@1:6", ""),
     ("TEST{17777}==\"a\", SYMLINK+=\"a\"", "bad-mask@1:6", ""),
+    // what may be none is not empty either
+    (
+        r#"TAG=="?*", SYMLINK!="?*", TAGS=="?*", ENV{A}="1""#,
+        "",
+        r#"SYMLINK=="", TAG!="", TAGS!="", ENV{A}="1""#,
+    ),
+    // in the name of another device nothing is substituted
+    (r#"ATTR{[net/$kernel]mtu}=="1", ENV{A}="1""#, "", r#"ATTR{[net/$kernel]mtu}=="1", ENV{A}="1""#),
+    (r#"MODE=" 0640", TEST{ 0111}=="a""#, "", r#"TEST{0111}=="a", MODE="0640""#),
+    (
+        r#"SUBSYSTEM==i"bus", SUBSYSTEMS=="class", ENV{A}="1""#,
+        "any-subsystem@1:12",
+        r#"SUBSYSTEM==i"subsystem|class|bus", SUBSYSTEMS=="class", ENV{A}="1""#,
+    ),
     // i"…" where nothing is compared
     ("ENV{A}=i\"b\"", "bad-prefix@1:8", ""),
     ("PROGRAM==i\"b\"", "bad-prefix@1:10", ""),
@@ -237,9 +256,9 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         "OPTIONS+=\"dump\", OPTIONS+=\"dump-json\", ENV{A}=\"1\"",
     ),
     ("OPTIONS+=\"fast\"", "unknown-option@1:10", ""),
-    ("OWNER=\"nobody-here\", SYMLINK+=\"a\"", "unknown-user@1:7", "SYMLINK+=\"a\""),
-    ("GROUP=\"nobody-here\", MODE=\"0660\"", "unknown-group@1:7", "MODE=\"0660\""),
-    ("OWNER=\"65535\", MODE=\"0660\"", "unknown-user@1:7", "MODE=\"0660\""),
+    ("OWNER=\"nobody-here\", SYMLINK+=\"a\"", "unknown-user@1:7", "OWNER=\"nobody-here\", SYMLINK+=\"a\""),
+    ("GROUP=\"nobody-here\", MODE=\"0660\"", "unknown-group@1:7", "GROUP=\"nobody-here\", MODE=\"0660\""),
+    ("OWNER=\"65535\", MODE=\"0660\"", "unknown-user@1:7", "OWNER=\"65535\", MODE=\"0660\""),
     ("MODE=\"rw\", SYMLINK+=\"a\"", "bad-mode@1:6", "MODE=\"rw\", SYMLINK+=\"a\""),
     ("MODE=\"10000\"", "bad-mode@1:6", "MODE=\"10000\""),
     ("TAG+=\"a b\", TAG=\"\"", "bad-tag@1:6 empty-value@1:17", "TAG+=\"a b\", TAG=\"\""),
@@ -261,6 +280,11 @@ pub(crate) const PARSE: &[(&str, &str, &str)] = &[
         "ENV{A}=\"$attr\", SYMLINK+=\"a%qb\"",
     ),
     ("SYMLINK+=e\"a\\tb%q\"", "bad-template@1:12", "SYMLINK+=\"a\tb%q\""),
+    (
+        "IMPORT{db}==\"$env{A}\", IMPORT{cmdline}==\"a%k\", IMPORT{parent}==\"$env{A}\"",
+        "bad-template@1:13 bad-template@1:41",
+        "IMPORT{db}==\"$env{A}\", IMPORT{cmdline}==\"a%k\", IMPORT{parent}==\"$env{A}\"",
+    ),
     ("ATTR{$nope}==\"1\", SYMLINK+=\"a\"", "bad-template@1:6", "ATTR{$nope}==\"1\", SYMLINK+=\"a\""),
     // a name in braces is a template only where it is compared
     ("ATTR{$nope}=\"1\"", "bad-template@1:6", "ATTR{$nope}=\"1\""),

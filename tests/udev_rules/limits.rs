@@ -37,5 +37,17 @@ pub(crate) fn limits() -> Vec<(Device, String, String)> {
             String::new(),
         ),
     ];
-    cases.into_iter().map(|(text, expected)| (Partition, text, expected)).collect()
+    // A line that goes on: its backslash counts, and nothing but the line is lost.
+    let on = |commas: usize, behind: &str| {
+        format!("ENV{{@}}=\"1\"{}\\\n{}{behind}\nENV{{@}}+=\"2\"", ",".repeat(15_987), ",".repeat(commas))
+    };
+    let whole = format!("ENV{{@}}=\"1\"{}\nENV{{@}}+=\"2\"", ",".repeat(16_370));
+    let lines = [
+        (on(383, ""), "1 2".into()),
+        (on(384, ""), "2".into()),
+        (on(382, "\\\n"), "1 2".into()),
+        (on(383, "\\\n"), "2".into()),
+        (whole, "1 2".into()),
+    ];
+    cases.into_iter().chain(lines).map(|(text, expected)| (Partition, text, expected)).collect()
 }

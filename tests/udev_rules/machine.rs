@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use nameplate::decide::{Dry, Event, EventHost, Plan, ProgramRunner, Records, Surroundings, decide};
 use nameplate::device::{Reader, Source, Tree};
 use nameplate::diag::SourceFile;
-use nameplate::ids::{Action, DevPath, DeviceId, SeqNum, Tag};
+use nameplate::ids::{Action, DevPath, DeviceId, LinkName, SeqNum, Tag};
 use nameplate::properties::Properties;
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
@@ -26,7 +26,7 @@ use super::show::known;
 
 /// What imports read.
 pub(crate) const FACTS: &str =
-    "# FACT_C=1\nFACT = \"x y\" \n\nFACT_B='\\x20'\nFACT_D=\"open\nFACT_E\nFACT_F=a=b\n";
+    "# FACT_C=1\nFACT = \"x y\" \n\nFACT_B='\\x20'\nFACT_D=\"open\nFACT_E\nFACT_F=a=b\nFACT_G=\"\"\n";
 
 const RECORDING: &str = "\
 P: /devices/virtual/block/loop777
@@ -81,12 +81,26 @@ impl Device {
 struct Programs;
 
 impl ProgramRunner for Programs {
-    fn run(&self, argv: &[BString], _: &Properties, _: Instant, _: usize) -> ProgramOutput {
+    fn run(&self, argv: &[BString], told: &Properties, _: Instant, _: usize) -> ProgramOutput {
         let stdout: Option<BString> = match argv[0].as_slice() {
             b"/bin/words" => Some("one two  three\n".into()),
             b"/bin/args" => Some(bstr::join(",", &argv[1..]).into()),
             b"/bin/odd" => Some(BString::from(b"a;b\x01\xff/ $%?,|\n\n".as_slice())),
             b"/bin/facts" => Some(FACTS.into()),
+            b"/bin/crlf" => Some("a\r\n".into()),
+            b"/bin/nul" => Some("a\0b\n".into()),
+            b"/bin/lines" => Some("a\tb\n\r\n".into()),
+            b"/bin/zeros" => Some(BString::from(b"a\0b\n".as_slice())),
+            b"/bin/more" => Some("MORE_A=1\rMORE_B=2\nMORE_D=\"\"\nMORE_E=\n\0MORE_C=3\n".into()),
+            b"/bin/told" => {
+                let keys: Vec<&[u8]> = told.iter().map(|(key, _)| key.as_bytes()).collect();
+                let version = told.get("UDEV_DATABASE_VERSION").unwrap_or_default();
+                let first = keys.iter().filter(|key| !key.starts_with(b"C")).take(4);
+                Some(bstr::concat([version.as_bytes(), b" ", &bstr::join(",", first)]).into())
+            }
+            b"/bin/env" => {
+                Some(told.iter().map(|(key, value)| format!("{key}={value} ")).collect::<String>().into())
+            }
             program if program.ends_with(b"/helper") => {
                 let below = program.windows(9).position(|part| part == b"/usr/lib/").unwrap();
                 Some(program[below..].into())
@@ -134,7 +148,7 @@ impl Machine {
         for (file, text) in [
             ("facts", FACTS),
             ("proc/sys/kernel/ostype", "Linux\n"),
-            ("proc/cmdline", "ro quiet name=value\n"),
+            ("proc/cmdline", "ro quiet name=value name with-dash=1 \"quoted=a b\" empty=\n"),
         ] {
             fs::create_dir_all(at.join(file).parent().unwrap()).unwrap();
             fs::write(at.join(file), text).unwrap();
@@ -155,6 +169,13 @@ impl Machine {
 
     /// The same with all that was seen on the way.
     pub(crate) fn explain(&self, device: Device, action: Action, text: &str) -> (Plan, Trace) {
+        let links = [LinkName::new(b"of_before").unwrap()].into();
+        let old = Record { links, ..record(&[("KEPT", "yes")], &["tag_of_before"]) };
+        self.after(&old, device, action, text)
+    }
+
+    /// The same where earlier events left a record.
+    pub(crate) fn after(&self, old: &Record, device: Device, action: Action, text: &str) -> (Plan, Trace) {
         let source = SourceFile::new(std::path::Path::new("x.rules"), text.as_bytes());
         let parsed = udev::parse(&source, text.as_bytes(), &known());
         let rules = Compiled::new(&[RuleFile { source, rules: parsed.rules }.into()]);
@@ -162,11 +183,11 @@ impl Machine {
         let found = self.tree.get(&path).unwrap();
         let properties = (*Reader::new(&self.tree).uevent(&found)).clone();
         let uevent = Uevent::from_facts(action, path, found.subsystem().unwrap(), SeqNum(0), properties);
-        let old = record(&[("KEPT", "yes")], &[]);
-        let event = Event { uevent: &uevent, device: Some(&found), record: Some(&old) };
+        let event = Event { uevent: &uevent, device: Some(&found), record: Some(old) };
         let known = known();
         let shared = nameplate::builtin::Shared::new(&self.roots);
         let globals = nameplate::decide::Globals::default();
+        globals.set("FOR_ALL".into(), Some("g".into())).unwrap();
         let around = Surroundings {
             tree: &self.tree,
             roots: &self.roots,

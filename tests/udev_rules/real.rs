@@ -13,10 +13,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::earlier;
 use super::effects::{Device, NODES, RUNS};
 use super::machine::{FACTS, Machine};
 use super::random::token;
-use super::run::{Facts, common, compare, file};
+use super::run::{Facts, compare, file, files};
 use crate::common::skip;
 use crate::devices::Loops;
 
@@ -26,7 +27,8 @@ const LOOP: i32 = 777;
 /// There is one such device: tests take turns.
 static ONE: Mutex<()> = Mutex::new(());
 
-/// Sets the scene and asks. `$1` is the directory with the rule file, `$2` what is asked about.
+/// Sets the scene and asks. `$1` is the directory with the rule file and maybe a record, `$2` what is asked about, `$3`
+/// what happens to it.
 const SCRIPT: &str = r#"
 mount -t tmpfs none /run
 mkdir -p /run/udev/rules.d
@@ -44,7 +46,11 @@ losetup /dev/loop777 "$1/two  words "
 trap 'delpart /dev/loop777 1; losetup -d /dev/loop777' EXIT
 addpart /dev/loop777 1 8 1024
 node /sys/block/loop777/loop777p1
-udevadm test --action=add "$2" >"$1/out" 2>"$1/log" || { cat "$1/log"; exit 1; }
+if [ -e "$1/record" ]; then
+    mkdir -p /run/udev/data
+    cp "$1/record" "/run/udev/data/b$(cat /sys/block/loop777/loop777p1/dev)"
+fi
+udevadm test --action="$3" "$2" >"$1/out" 2>"$1/log" || { cat "$1/log"; exit 1; }
 cat "$1/log" "$1/out"
 stat -c 'NODE %u %g %a' /dev/loop777p1
 "#;
@@ -73,6 +79,11 @@ fn missing() -> Option<&'static str> {
 
 /// What `udevadm test` says.
 fn ask(dir: &Path, device: Device, rules: &str) -> String {
+    ask_when(dir, device, Action::Add, rules)
+}
+
+/// The same of another action.
+fn ask_when(dir: &Path, device: Device, action: Action, rules: &str) -> String {
     fs::write(dir.join("x.rules"), rules).unwrap();
     fs::write(dir.join("facts"), FACTS).unwrap();
     fs::write(dir.join("two  words "), vec![0; 1 << 20]).unwrap();
@@ -80,6 +91,7 @@ fn ask(dir: &Path, device: Device, rules: &str) -> String {
         .args(["--mount", "--net", "--propagation", "private", "bash", "-euc", SCRIPT, "x"])
         .arg(dir)
         .arg(format!("/sys{}", device.path()))
+        .arg(action.as_str())
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -182,6 +194,120 @@ fn udev_takes_the_same_texts() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Pieces of a value, to be put together in any way.
+const PIECES: &[&str] = &[
+    "$",
+    "%",
+    "{",
+    "}",
+    "$attr",
+    "%s",
+    "$env",
+    "%E",
+    "$kernel",
+    "%k",
+    "%c",
+    "$result",
+    "%N",
+    "%P",
+    "{2+}",
+    "{1}",
+    "{size}",
+    "{DEVTYPE}",
+    "{../size}",
+    "{.h}",
+    "{[block/loop777]size}",
+    "a",
+    " ",
+    "  ",
+    "\\",
+    "\\x20",
+    "\\x",
+    "é",
+    "\u{a0}",
+    "/",
+    "*",
+    "[",
+    "]",
+    ";",
+    "~",
+    ",",
+    "|",
+    ":",
+    "$name",
+    "$links",
+    "$id",
+    "$driver",
+    "%b",
+    "%d",
+    "$number",
+    "$parent",
+    "$$",
+    "%%",
+    "$major",
+    "%m",
+    "$sys",
+    "$root",
+    "..",
+    "=",
+    "#",
+    "@",
+    "+",
+    "-",
+    "'",
+    "\t",
+];
+
+/// What stands before a value: which device the parent's substitutions mean, and how bytes are replaced.
+const BEFORE: &[&str] = &[
+    "",
+    "KERNELS==\"loop777\", ",
+    "KERNELS==\"loop777p1\", ",
+    "OPTIONS=\"string_escape=replace\", ",
+    "OPTIONS=\"string_escape=none\", ",
+];
+
+#[test]
+fn udev_makes_the_same_values() {
+    if let Some(why) = missing() {
+        return skip(why);
+    }
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _loops = Loops::add(LOOP, 1);
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let mut runner = TestRunner::deterministic();
+    let values = (prop::sample::select(BEFORE), prop::collection::vec(prop::sample::select(PIECES), 1..8));
+    let mut all = String::from("ENV{.h}=\"hid  den;\"\n");
+    let mut texts = Vec::new();
+    // where no program has run, udev does not look at which words are asked for
+    let odd_words = |text: &str| {
+        ["%c{", "$result{"].iter().any(|start| {
+            text.match_indices(start).any(|(at, _)| !text[at + start.len()..].starts_with(['1', '2']))
+        })
+    };
+    for number in 0..1500 {
+        let (before, pieces) = values.new_tree(&mut runner).unwrap().current();
+        if odd_words(&pieces.concat()) {
+            continue;
+        }
+        // an empty one is another matter
+        let text = format!("{before}ENV{{C{number:04}}}=\"x{}\"\n", pieces.concat());
+        all += &text;
+        texts.push((format!("C{number:04}"), text));
+    }
+    let ours = Facts::of(&machine.plan(Device::Partition, Action::Add, &all));
+    let theirs = facts(&ask(dir.path(), Device::Partition, &all));
+    let mut wrong = String::new();
+    for (name, text) in &texts {
+        let (ours, theirs) = (ours.about(name), theirs.about(name));
+        if ours != theirs {
+            wrong += &format!("{text:?}\n  here {ours:?}, udev {theirs:?}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
 #[test]
 fn udev_says_the_same() {
     if let Some(why) = missing() {
@@ -192,10 +318,11 @@ fn udev_says_the_same() {
     // A mount of its own hides `/run` and `/dev`; temporary files are elsewhere.
     let dir = tempfile::tempdir().unwrap();
     let shown = dir.path().to_str().unwrap();
-    let cases = common();
-    for device in [Device::Partition, Device::Lo] {
-        let output = ask(dir.path(), device, &file(&cases, device, shown));
-        compare(&cases, device, shown, &facts(&output));
+    for cases in files() {
+        for device in [Device::Partition, Device::Lo] {
+            let output = ask(dir.path(), device, &file(&cases, device, shown));
+            compare(&cases, device, shown, &facts(&output));
+        }
     }
     for (text, expected) in RUNS {
         let output = ask(dir.path(), Device::Partition, text);
@@ -210,5 +337,30 @@ fn udev_says_the_same() {
         let same =
             same.map(|((expected, found), before)| found == if expected == "-" { before } else { expected });
         assert!(same.into_iter().all(|same| same), "{text}: found {found}, expected {expected}");
+    }
+}
+
+#[test]
+fn udev_sees_the_same_of_earlier_events() {
+    if let Some(why) = missing() {
+        return skip(why);
+    }
+    let _alone = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _loops = Loops::add(LOOP, 1);
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("record"), earlier::RECORD).unwrap();
+    for action in [Action::Add, Action::Change, Action::Remove] {
+        let cases = earlier::cases(action);
+        let output = ask_when(dir.path(), Device::Partition, action, &file(&cases, Device::Partition, ""));
+        compare(&cases, Device::Partition, "", &facts(&output));
+    }
+    // systemd 252 dies of an empty tag.
+    for (text, expected) in earlier::tags().filter(|(text, _)| !text.contains("\"\"")) {
+        let output = ask_when(dir.path(), Device::Partition, Action::Change, text);
+        let found = ["TAGS", "CURRENT_TAGS"].map(|key| {
+            let value = output.lines().rev().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            earlier::sorted(value.unwrap_or_default())
+        });
+        assert_eq!(found, expected, "{text}");
     }
 }

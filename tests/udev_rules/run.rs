@@ -5,8 +5,10 @@ use nameplate::ids::Action;
 use nameplate::rules::compile::Skip;
 use nameplate::rules::trace::StepTrace;
 
+use super::corners::{DONE, FOLDED, HOLDS};
 use super::effects::{CONDITIONS, Device, LINES, NEWER, NODES, RUNS, VALUES};
 use super::limits::limits;
+use super::links::LINKS;
 use super::machine::Machine;
 
 /// A case as lines with a name of its own, and what has to come out.
@@ -48,29 +50,48 @@ impl Facts {
     }
 }
 
+/// Rows as cases with names of their own.
+pub(crate) fn numbered<'r>(rows: impl Iterator<Item = Row<'r>>) -> Vec<Case> {
+    let named = |(number, (device, text, expected)): (usize, Row<'_>)| named(device, number, &text, expected);
+    rows.enumerate().map(named).collect()
+}
+
 fn named(device: Device, number: usize, text: &str, expected: &str) -> Case {
     let name = format!("C{number:03}");
     Case { device, text: text.replace('@', &name), expected: expected.into(), name }
 }
 
-/// The cases in which systemd 252 and later agree.
-pub(crate) fn common() -> Vec<Case> {
-    let lines = LINES.iter().map(|(device, text, expected)| (*device, (*text).to_owned(), *expected));
+/// A device, lines, and what they leave.
+pub(crate) type Row<'r> = (Device, String, &'r str);
+
+/// Conditions as lines that say whether they held.
+fn asked<'r>(conditions: &'r [(Device, &'r str, bool)]) -> impl Iterator<Item = Row<'r>> {
+    let line = |condition: &str| format!("{condition}, ENV{{@}}=\"1\"");
+    conditions.iter().map(move |(device, text, holds)| (*device, line(text), if *holds { "1" } else { "" }))
+}
+
+fn done<'r>(lines: &'r [(Device, &'r str, &'r str)]) -> impl Iterator<Item = Row<'r>> {
+    lines.iter().map(|(device, text, expected)| (*device, (*text).to_owned(), *expected))
+}
+
+/// The cases in which systemd 252 and later agree: two files.
+pub(crate) fn files() -> [Vec<Case>; 2] {
+    [common(), numbered(asked(HOLDS).chain(done(DONE)))]
+}
+
+fn common() -> Vec<Case> {
     let limits = limits();
+    let lines = done(LINES);
     let limits = limits.iter().map(|(device, text, expected)| (*device, text.clone(), expected.as_str()));
-    let conditions = CONDITIONS.iter().map(|(device, condition, holds)| {
-        (*device, format!("{condition}, ENV{{@}}=\"1\""), if *holds { "1" } else { "" })
-    });
+    let conditions = asked(CONDITIONS);
     let values =
         VALUES.iter().map(|(device, value, expected)| (*device, format!("ENV{{@}}=\"{value}\""), *expected));
     // Conditions first: lines give links, tags and a parent.
-    let all = conditions.chain(values).chain(lines).chain(limits).enumerate();
-    all.map(|(number, (device, text, expected))| named(device, number, &text, expected)).collect()
+    numbered(conditions.chain(values).chain(lines).chain(limits))
 }
 
 fn newer() -> Vec<Case> {
-    let all = NEWER.iter().enumerate();
-    all.map(|(number, (device, text, expected))| named(*device, number, text, expected)).collect()
+    numbered(asked(FOLDED).chain(done(NEWER)).chain(done(LINKS)))
 }
 
 /// One file with all cases of a device.
@@ -119,6 +140,35 @@ fn runs_and_nodes() {
 }
 
 #[test]
+fn whether_writers_are_watched_can_be_final() {
+    let machine = Machine::new();
+    for (text, expected) in [
+        ("OPTIONS+=\"watch\"", Some(true)),
+        ("OPTIONS+=\"watch\", OPTIONS+=\"nowatch\"", Some(false)),
+        ("OPTIONS:=\"watch\"\nOPTIONS+=\"nowatch\"", Some(true)),
+        ("OPTIONS:=\"nowatch\"\nOPTIONS:=\"watch\"", Some(false)),
+        ("OPTIONS=\"watch\"\nOPTIONS=\"nowatch\"", Some(false)),
+        ("OPTIONS+=\"link_priority=3\"", None),
+    ] {
+        let watch = machine.plan(Device::Partition, Action::Add, text).watch;
+        assert_eq!(watch.map(|given| given.value), expected, "{text}");
+    }
+}
+
+#[test]
+fn the_last_priority_counts_and_none_is_final() {
+    let machine = Machine::new();
+    for (text, expected) in [
+        ("ENV{A}=\"1\"", 0),
+        ("OPTIONS+=\"link_priority=3\"\nOPTIONS+=\"link_priority=-7\"", -7),
+        ("OPTIONS:=\"link_priority=3\"\nOPTIONS+=\"link_priority=4\"", 4),
+    ] {
+        assert_eq!(machine.plan(Device::Partition, Action::Add, text).priority, expected, "{text}");
+    }
+    assert_eq!(machine.plan(Device::Lo, Action::Add, "OPTIONS+=\"link_priority=3\"").priority, 0);
+}
+
+#[test]
 fn explain_shows_jumps_and_what_they_skip() {
     let text = "GOTO=\"end\"\nENV{A}=\"1\"\nSUBSYSTEM==\"usb\", ENV{A}=\"2\"\nLABEL=\"end\"\nENV{B}=\"1\"";
     let (_, trace) = Machine::new().explain(Device::Partition, Action::Add, text);
@@ -140,13 +190,40 @@ fn a_removal_has_neither_links_nor_permissions() {
 }
 
 #[test]
+fn a_removal_sees_what_the_device_has() {
+    let machine = Machine::new();
+    let cases = [
+        ("TAG==\"tag_of_before\", ENV{X}=\"1\"", true, false),
+        ("TAGS==\"tag_of_before\", ENV{X}=\"1\"", true, false),
+        ("TAG-=\"tag_of_before\"\nTAG!=\"tag_of_before\", ENV{X}=\"1\"", true, true),
+        ("TAG=\"\"\nTAG!=\"tag_of_before\", ENV{X}=\"1\"", true, true),
+        ("SYMLINK==\"of_before\", ENV{X}=\"1\"", true, false),
+        ("ENV{KEPT}==\"yes\", ENV{X}=\"1\"", true, false),
+        ("ENV{X}=\"$links\"", true, false),
+        ("ENV{DEVLINKS}==\"/dev/of_before\", ENV{X}=\"1\"", true, false),
+        ("ENV{CURRENT_TAGS}==\":tag_of_before:\", ENV{X}=\"1\"", true, false),
+        ("ENV{TAGS}==\":tag_of_before:\", ENV{X}=\"1\"", true, true),
+        // nothing is left to import: it is all there
+        ("IMPORT{db}==\"KEPT\", ENV{X}=\"1\"", false, true),
+        ("IMPORT{db}!=\"KEPT\", ENV{X}=\"1\"", true, false),
+    ];
+    for (text, removed, added) in cases {
+        for (action, expected) in [(Action::Remove, removed), (Action::Add, added)] {
+            let plan = machine.plan(Device::Partition, action, text);
+            assert_eq!(plan.properties.iter().any(|p| p.key == "X"), expected, "{text} {action:?}");
+        }
+    }
+}
+
+#[test]
 fn together() {
     let machine = Machine::new();
     let dir = machine.dir.path().to_str().unwrap();
-    let cases = common();
-    for device in [Device::Partition, Device::Lo] {
-        let plan = machine.plan(device, Action::Add, &file(&cases, device, dir));
-        compare(&cases, device, dir, &Facts::of(&plan));
+    for cases in files() {
+        for device in [Device::Partition, Device::Lo] {
+            let plan = machine.plan(device, Action::Add, &file(&cases, device, dir));
+            compare(&cases, device, dir, &Facts::of(&plan));
+        }
     }
 }
 
@@ -156,7 +233,7 @@ fn each_alone() {
     let dir = machine.dir.path().to_str().unwrap();
     // What another case brings is not there.
     let needs = ["FACT_", "FACT}==", "NAME==\"xyz\""];
-    for case in common().into_iter().chain(newer()) {
+    for case in files().into_iter().flatten().chain(newer()) {
         if needs.iter().any(|text| case.text.contains(text)) {
             continue;
         }

@@ -28,6 +28,7 @@ pub fn check(data: &[u8]) {
                 reader: &reader,
                 action: Action::Add,
                 properties,
+                known: Default::default(),
                 roots: &roots,
                 shared: &shared,
                 deadline: Instant::now() + Duration::from_secs(1),

@@ -19,11 +19,17 @@ const VARIABLE: &str = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4
 /// The attribute bit of a GPT entry: not to be taken for a root by itself.
 const NO_AUTO: u64 = 1 << 63;
 
-/// Adds `ID_PART_GPT_AUTO_ROOT_UUID` to the disk, `ID_PART_GPT_AUTO_ROOT` to the partition.
+/// Adds `ID_PART_GPT_AUTO_ROOT_UUID` to the disk, `ID_PART_GPT_AUTO_ROOT` to the partition, behind its UUID as udev does.
 pub(super) fn add(context: &Context<'_>, facts: &Facts, properties: &mut Properties) {
     let own = properties.get("ID_PART_ENTRY_UUID");
     if own.is_some() && own == context.properties.get("ID_PART_GPT_AUTO_ROOT_UUID") {
-        let _valid = properties.set("ID_PART_GPT_AUTO_ROOT", "1");
+        let all = std::mem::take(properties);
+        for (key, value) in all.in_order() {
+            let _valid_before = properties.set(key, value);
+            if key == "ID_PART_ENTRY_UUID" {
+                let _valid = properties.set("ID_PART_GPT_AUTO_ROOT", "1");
+            }
+        }
     }
     let boots = || facts.iter().filter(|(name, _)| name == "BOOT_PARTITION").map(|(_, uuid)| uuid.as_bstr());
     if boots().next().is_none() {

@@ -11,6 +11,7 @@ use self::mmc::{Disc, Profile, State, Toc};
 use super::helper::{Arguments, Option_, Said};
 use super::medium::{Drive, Probed};
 use super::{BuiltinError, Context, Deed};
+use crate::ids::LinkName;
 use crate::probe::Request;
 
 /// The options of the program.
@@ -42,10 +43,15 @@ struct Found {
 pub(super) fn say(arguments: &[BString], context: &Context<'_>) -> Result<Said, BuiltinError> {
     let arguments = Arguments::parse(arguments, OPTIONS)?;
     let medium = context.open_path(arguments.rest.first())?;
-    let node = medium.name.clone();
+    let node = LinkName::new(&medium.name).ok();
     let found = look(&Probed { context, medium })?;
+    let deeds = node.map(|node| deeds(&arguments, node, found.has_media)).unwrap_or_default();
+    Ok(Said { facts: facts(&found), deeds, ..Said::default() })
+}
+
+fn deeds(arguments: &Arguments, node: LinkName, has_media: bool) -> Vec<Deed> {
     let mut deeds = Vec::new();
-    if arguments.has(b'l') && found.has_media {
+    if arguments.has(b'l') && has_media {
         deeds.push(Deed::Door { node: node.clone(), lock: true });
     }
     if arguments.has(b'u') || arguments.has(b'e') {
@@ -54,7 +60,7 @@ pub(super) fn say(arguments: &[BString], context: &Context<'_>) -> Result<Said, 
     if arguments.has(b'e') {
         deeds.push(Deed::Eject { node });
     }
-    Ok(Said { facts: facts(&found), deeds, ..Said::default() })
+    deeds
 }
 
 /// A number that a call gives.

@@ -83,11 +83,7 @@ fn other_device(context: &Context<'_>, id: &[u8]) -> Result<Device, BuiltinError
 }
 
 fn modalias(context: &Context<'_>, device: &Device) -> Option<BString> {
-    let found = match device.same_as(context.device) {
-        true => context.properties.get("MODALIAS").map(BString::from),
-        false => context.reader.uevent(device).get("MODALIAS").map(BString::from),
-    };
-    found.filter(|modalias| !modalias.is_empty())
+    context.property(device, "MODALIAS").filter(|modalias| !modalias.is_empty())
 }
 
 /// A USB device has no modalias, its interfaces have: this is made as the database's authors expect it,

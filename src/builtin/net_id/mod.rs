@@ -88,19 +88,19 @@ impl Names<'_, '_> {
         [&[self.prefix.as_bytes()], parts].concat().concat().into()
     }
 
-    /// The attribute without newlines at its end, where the device's properties allow it to be used
+    /// The attribute without newlines at its end, where the properties of the device that has it allow it to be used
     /// (`ID_NET_NAME_ALLOW_ATTRIBUTE`, `ID_NET_NAME_ALLOW`).
     fn attribute(&self, device: &Device, name: impl AsRef<[u8]>) -> Option<BString> {
         let name = name.as_ref();
-        if self.is_allowed(name) { self.context.attribute(device, name) } else { None }
+        if self.is_allowed(device, name) { self.context.attribute(device, name) } else { None }
     }
 
-    fn is_allowed(&self, attribute: &[u8]) -> bool {
+    fn is_allowed(&self, device: &Device, attribute: &[u8]) -> bool {
         let key = [b"ID_NET_NAME_ALLOW_", attribute.to_ascii_uppercase().as_slice()].concat();
         let said = [key.as_slice(), b"ID_NET_NAME_ALLOW"];
         said.iter()
-            .find_map(|key| self.context.properties.get(key))
-            .is_none_or(|value| boolean(value) == Some(true))
+            .find_map(|key| self.context.property(device, key))
+            .is_none_or(|value| boolean(&value) == Some(true))
     }
 
     fn number(&self, device: &Device, name: &str) -> Option<u32> {

@@ -45,8 +45,8 @@ impl Names<'_, '_> {
                 self.pci_place(&physical, &suffix);
             }
             None => {
-                self.onboard_label(&device);
                 self.onboard_index(&device, b"");
+                self.onboard_label(&device);
                 self.pci_place(&device, b"");
             }
         }

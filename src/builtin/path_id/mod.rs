@@ -64,12 +64,13 @@ impl Path {
     fn properties(&self) -> Properties {
         let path = join(&self.parts);
         let tag = tag_of(&path);
-        let others = [
+        let in_udevs_order = [
             ("ID_PATH_WITH_USB_REVISION", self.with_revision.as_deref().map(join)),
+            ("ID_PATH", Some(path)),
+            ("ID_PATH_TAG", Some(tag)),
             ("ID_PATH_ATA_COMPAT", self.ata_compat.as_deref().map(join)),
         ];
-        let others = others.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        [("ID_PATH", path), ("ID_PATH_TAG", tag)].into_iter().chain(others).collect()
+        in_udevs_order.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
 }
 

@@ -186,7 +186,7 @@ impl Identity {
         out
     }
 
-    /// The properties; those without `USB` in their names only when no other bus has claimed the device.
+    /// The properties, in udev's order; those without `USB` in their names only when no other bus has claimed the device.
     fn properties(&self, plain_too: bool) -> Properties {
         let serial = self.serial();
         let kind = self.kind.unwrap_or_default().as_bytes();
@@ -205,16 +205,17 @@ impl Identity {
             ("INSTANCE", instance),
         ];
         let optional = |value: &Option<BString>| value.clone().unwrap_or_default();
-        let mut all: Vec<(String, BString)> = vec![
-            ("ID_USB_INTERFACES".into(), self.interfaces.clone()),
-            ("ID_USB_INTERFACE_NUM".into(), optional(&self.interface_number)),
-            ("ID_USB_DRIVER".into(), optional(&self.driver)),
-        ];
-        all.extend(both.iter().map(|(key, value)| (format!("ID_USB_{key}"), (*value).into())));
+        let mut all: Vec<(String, BString)> = Vec::new();
         if plain_too {
             all.push(("ID_BUS".into(), "usb".into()));
             all.extend(both.iter().map(|(key, value)| (format!("ID_{key}"), (*value).into())));
         }
+        all.extend(both.iter().map(|(key, value)| (format!("ID_USB_{key}"), (*value).into())));
+        all.extend([
+            ("ID_USB_INTERFACES".into(), self.interfaces.clone()),
+            ("ID_USB_INTERFACE_NUM".into(), optional(&self.interface_number)),
+            ("ID_USB_DRIVER".into(), optional(&self.driver)),
+        ]);
         all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
     }
 }

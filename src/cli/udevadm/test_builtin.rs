@@ -11,7 +11,7 @@ use super::device::{Machine, Order};
 use super::{Ended, Refused, test, trigger};
 use crate::builtin::{self, BUILTINS, Shared};
 use crate::cli::context::Context;
-use crate::device::Reader;
+use crate::device::{Device, Reader};
 use crate::properties::Properties;
 
 /// Show what one builtin says of a device
@@ -59,11 +59,15 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let reader = Reader::new(machine.tree());
     let shared = Shared::new(&context.roots);
     let properties: Properties = known.properties(&machine, Order::FileFirst).into_iter().collect();
+    let of_another = |device: &Device| {
+        machine.known(device.clone()).properties(&machine, Order::FileFirst).into_iter().collect()
+    };
     let around = builtin::Context {
         device: &known.device,
         reader: &reader,
         action,
         properties: &properties,
+        known: builtin::Known(&of_another),
         roots: &context.roots,
         shared: &shared,
         deadline: Instant::now() + LONGEST,

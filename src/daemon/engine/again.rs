@@ -41,7 +41,7 @@ impl Engine {
         let record = self.new_record(&id, &plan, Some(&old));
         let links = self.carry_out(&id, Some(&old), &plan, &record);
         let changed = record != old;
-        Some(Handled { plan, links, record, changed })
+        Some(Handled { plan, links, record, changed, failed: None })
     }
 
     /// A device as its last event left it.

@@ -7,10 +7,11 @@ use crate::apply::disk::{self, DiskLock};
 use crate::apply::event;
 use crate::apply::links::Placed;
 use crate::apply::names::LinkReport;
-use crate::daemon::report;
+
 use crate::decide::Plan;
 use crate::device::{Device, Reader};
 use crate::ids::{Action, DevPath, DeviceId, LinkName, NodeKind};
+use crate::machine;
 use crate::store::claims::Claim;
 use crate::store::record::Record;
 use crate::store::stacks;
@@ -96,7 +97,7 @@ impl Engine {
         if !self.database.keeps(id, &record) && plan.run.is_empty() {
             return Record { init_usec: None, ..record };
         }
-        record.init_usec = record.init_usec.or_else(report::now_usec);
+        record.init_usec = record.init_usec.or_else(machine::uptime_usec);
         record
     }
 

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
 use crate::apply::modules::Modules;
@@ -35,6 +37,7 @@ use crate::log;
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
+use crate::rules::eval::Job;
 use crate::rules::toml::{Accounts, accounts_of};
 use crate::rules::trace::Unobserved;
 use crate::store::database::Database;
@@ -85,7 +88,7 @@ pub struct Site {
     pub event_timeout: Duration,
     /// The longest time that one program has.
     pub program_timeout: Duration,
-    /// How long an event waits before the programs at its end are run.
+    /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added.
     pub read_only_disks: bool,
@@ -111,6 +114,8 @@ pub struct Handled {
     pub record: Record,
     /// That is not what was known before.
     pub changed: bool,
+    /// Why a part of it could not be done that listeners have to know of: an interface does not have its name.
+    pub failed: Option<Errno>,
 }
 
 /// All that events share.
@@ -198,6 +203,17 @@ impl Engine {
     /// Users and groups, for names in rules.
     pub fn accounts(&self) -> &dyn Accounts {
         &*self.accounts
+    }
+
+    /// How many programs of rules have run.
+    pub(super) fn programs_run(&self) -> u64 {
+        self.programs.ended()
+    }
+
+    /// True when programs of rules have run for this plan, or would have if they had not before.
+    pub(super) fn runs_programs(&self, plan: &Plan) -> bool {
+        let at_the_end = plan.run.iter().any(|given| matches!(given.value, Job::Program(_)));
+        at_the_end || plan.event.id.as_ref().is_some_and(|id| self.memory.has(id))
     }
 
     /// The device directory.
@@ -388,19 +404,23 @@ impl Engine {
         let removed = uevent.action == Action::Remove;
         let record = if removed { last_record(&plan, old) } else { self.new_record(&id, &plan, old) };
         let changed = removed || old != Some(&record);
+        let mut failed = None;
         let links = if removed {
             self.withdraw(&id, &plan)
         } else {
             if first {
-                self.rename(&id, &plan, &record);
+                failed = self.rename(&id, &plan, &record);
             }
             let written = if runs { with(&record, PROCESSING) } else { record.clone() };
             self.carry_out(&id, old, &plan, &written)
         };
         if runs {
-            std::thread::sleep(self.site.exec_delay);
-            let environment = plan.shown_properties(&record, &self.site.roots);
-            event::run(&plan, &environment, &self.programs, &mut host, deadline);
+            let mut environment = plan.shown_properties(&record, &self.site.roots);
+            if !removed {
+                let _valid = environment.set(PROCESSING, "1");
+            }
+            let delay = self.site.exec_delay;
+            event::run(&plan, &environment, &self.programs, &mut host, deadline, delay);
         }
         if removed {
             self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());
@@ -408,15 +428,16 @@ impl Engine {
         } else if runs && wanted() {
             self.write_record(&id, &record);
         }
-        Some(Handled { plan, links, record, changed })
+        Some(Handled { plan, links, record, changed, failed })
     }
 
     /// Gives an interface its name. Till then its record says that it will have another.
-    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) {
-        if self.site.reach == Reach::Everything && plan.netif.is_some() {
-            self.write_record(id, &with(record, RENAMING));
-            event::interface(&self.interface_names, plan);
+    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) -> Option<Errno> {
+        if self.site.reach != Reach::Everything || plan.netif.is_none() {
+            return None;
         }
+        self.write_record(id, &with(record, RENAMING));
+        event::interface(&self.interface_names, plan)
     }
 
     fn surroundings(&self) -> Surroundings<'_> {

@@ -255,11 +255,9 @@ fn step_needs(step: &StepKind) -> Needs {
         };
     };
     match effect {
-        Effect::Link { .. } | Effect::Owner(_) | Effect::Group(_) | Effect::Mode(_) | Effect::Priority(_) => {
-            Needs::NODE
-        }
+        Effect::Link { .. } | Effect::Owner(_) | Effect::Group(_) | Effect::Mode(_) => Needs::NODE,
         Effect::Name(_) => Needs::NETIF,
-        Effect::StringEscape(_) | Effect::StaticNode { .. } | Effect::Index { .. } => Needs::NOTHING,
+        Effect::StaticNode { .. } | Effect::Index { .. } => Needs::NOTHING,
         _ => Needs::ANY_EVENT,
     }
 }

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 
 use super::facts::Fact;
 use crate::rules::ir::{Condition, Rule, StepKind, Subject, Test};
+use crate::text::space::is_c_space;
 
 /// Fewer lines of one form are not worth an index.
 const LINES_MIN: usize = 8;
@@ -239,9 +240,9 @@ fn put<'r>(
 fn plain(condition: &Condition, on_the_way_up: bool) -> Option<Values<'_>> {
     let Test::Is(pattern) = &condition.test else { return None };
     let is_key = match &condition.subject {
-        // Behind white space at the pattern's end the value is compared in another way.
+        // With nothing, and with white space at the pattern's end, the value is compared in another way.
         Subject::Attribute(name) => {
-            name.constant().is_some() && !pattern.text().last().is_some_and(u8::is_ascii_whitespace)
+            name.ready().is_some() && pattern.text().last().is_some_and(|last| !is_c_space(*last))
         }
         Subject::Property(_) | Subject::Driver | Subject::Devtype => true,
         Subject::Kernel | Subject::Subsystem => on_the_way_up,

@@ -228,7 +228,7 @@ fn map_subject<E>(
     change: &mut impl FnMut(&mut Template) -> Result<(), E>,
 ) -> Result<(), E> {
     match subject {
-        Subject::Attribute(name) | Subject::File(name) => change(name),
+        Subject::Attribute(name) | Subject::File(name) => name.change(change),
         Subject::Sysctl(name) => name.change(change),
         Subject::Program(command) | Subject::Import(Import::Program(command)) => map_command(command, change),
         Subject::Import(Import::Builtin(builtin)) => map_command(&mut builtin.arguments, change),
@@ -265,7 +265,7 @@ fn map_effect<E>(
         | Effect::Start(one)
         | Effect::SecurityLabel { label: one, .. } => change(one),
         Effect::WriteAttribute { name, value } => {
-            change(name)?;
+            name.change(&mut *change)?;
             change(value)
         }
         Effect::WriteSysctl { name, value } => {

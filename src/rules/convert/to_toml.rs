@@ -10,11 +10,11 @@ use super::order::{acts, map_templates, reorder, toml_turn};
 use super::{links, push_text, var_text};
 use crate::diag::{Place, Severity, SourceFile};
 use crate::rules::ir::{Command, Condition, Effect, Import, ListOp, Rule, Step, StepKind, Subject, Test};
-use crate::rules::prepared::split_command;
 use crate::rules::template::{Part, Template};
 use crate::rules::toml::{self, Known};
 use crate::rules::udev::Unsayable;
 use crate::text::Pattern;
+use crate::text::split_command;
 
 /// The text of the rule.
 pub(super) fn print(rule: &Rule, known: &Known<'_>) -> Result<String, Vec<Unsayable>> {
@@ -98,8 +98,6 @@ fn adapt_step(step: &Step, steps: &[Step], whole: &mut bool) -> Result<StepKind,
             }
             Effect::Run { command, .. } => vector(command),
             Effect::RunBuiltin { builtin, .. } => builtin_words(&mut builtin.arguments),
-            Effect::LogLevel(_) => return Err("`log_level`, which TOML has no word for".into()),
-            Effect::Dump(_) => return Err("`dump`, which TOML has no word for".into()),
             _ => {}
         },
     }

@@ -76,8 +76,10 @@ fn usb_devtype(condition: &mut Condition) {
         Some([one]) if *one == "usb_device" => b"idVendor",
         _ => return,
     };
-    *condition =
-        Condition { subject: Subject::Attribute(Template::literal(attribute)), test: Test::Exists(true) };
+    *condition = Condition {
+        subject: Subject::Attribute(Template::literal(attribute).into()),
+        test: Test::Exists(true),
+    };
 }
 
 /// True for a condition that an attribute, a tag or a link is not there.

@@ -10,17 +10,20 @@ use super::Evaluation;
 use super::expand::{ExpandError, parse_lines};
 use crate::device::Device;
 use crate::diag::{Diagnostic, Place};
-use crate::ids::sysname;
+use crate::ids::{Action, sysname};
 use crate::properties::Properties;
-use crate::rules::host::Host;
+use crate::rules::host::{Host, OUTPUT_MAX};
 use crate::rules::ir::{Condition, Import, Subject, Test};
-use crate::rules::prepared::sysctl_path;
+use crate::rules::prepared::{Owner, Prepare, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::{Spot, Value};
-use crate::text::{Case, Pattern, SafeExtra, replace_unsafe};
+use crate::text::{Case, Pattern, SafeExtra, replace_unsafe, space};
 
 /// Properties that belong to the kernel or the record: an import never sets them.
-const NOT_IMPORTED: [&[u8]; 12] = [
+const NOT_IMPORTED: [&[u8]; 15] = [
+    b"CURRENT_TAGS",
+    b"USEC_INITIALIZED",
+    b"UDEV_DATABASE_VERSION",
     b"ACTION",
     b"DEVLINKS",
     b"DEVNAME",
@@ -65,10 +68,14 @@ impl<H: Host> Evaluation<'_, H> {
     /// Runs what a condition's subject runs, if it is a program or an import.
     pub(super) fn act(&mut self, place: &Place, subject: &Subject) -> Option<Value<'static>> {
         let done = match subject {
-            Subject::Program(command) => match self.argv(command) {
-                Ok(argv) => self.program_result(&argv).map_err(Miss::Failed),
-                Err(error) => Err(error.into()),
-            },
+            Subject::Program(command) => {
+                // before its own command line is made: `$result` has no text there
+                self.result.clear();
+                match self.argv(command) {
+                    Ok(argv) => self.program_result(&argv).map_err(Miss::Failed),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Subject::Import(import) => self.import(place, import),
             _ => return None,
         };
@@ -80,9 +87,8 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     fn program_result(&mut self, argv: &[BString]) -> Result<(), String> {
-        self.result.clear();
         let stdout = self.run_now(argv)?;
-        let text = stdout.trim_end_with(|c| c == '\n' || c == '\r');
+        let text = until_nul(&stdout).trim_end_with(|c| c == '\n');
         self.result = replace_unsafe(text, SafeExtra::Value);
         Ok(())
     }
@@ -91,10 +97,11 @@ impl<H: Host> Evaluation<'_, H> {
         if argv.first().is_none_or(|program| program.is_empty()) {
             return Err("the command line is empty".into());
         }
-        let environment = lasting(&self.out.properties);
+        let environment = self.environment();
         let output = self.host.program(argv, &environment);
         if output.success {
-            Ok(output.stdout)
+            // To udev it is a text of C's, which a NUL ends.
+            Ok(output.stdout.split(|b| *b == 0).next().unwrap_or_default().into())
         } else {
             Err(output.failure.unwrap_or_else(|| "it failed".into()))
         }
@@ -104,7 +111,8 @@ impl<H: Host> Evaluation<'_, H> {
         let found = match import {
             Import::Program(command) => {
                 let argv = self.argv(command)?;
-                parse_lines(&self.run_now(&argv)?)
+                let stdout = self.run_now(&argv)?;
+                self.without_empty(parse_lines(whole_lines(until_nul(&stdout))))
             }
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;
@@ -114,7 +122,7 @@ impl<H: Host> Evaluation<'_, H> {
             Import::File(path) => {
                 let path = self.expand(path)?;
                 match self.host.read_file(&path) {
-                    Ok(found) => parse_lines(&found.ok_or("the file is not there")?),
+                    Ok(found) => self.without_empty(parse_lines(&found.ok_or("the file is not there")?)),
                     Err(error) => {
                         let message = format!("can't import from `{path}`: {error}");
                         self.out.diagnostics.push(Diagnostic::warning(
@@ -128,14 +136,19 @@ impl<H: Host> Evaluation<'_, H> {
             }
             Import::Db(key) => {
                 let key = self.expand(key)?;
-                let value = self.host.recorded(&key).ok_or("the last record has no such property")?;
+                let value = match self.facts.action {
+                    // What was recorded is there already.
+                    Action::Remove => None,
+                    _ => self.host.recorded(&key),
+                };
+                let value = value.ok_or("the last record has no such property")?;
                 [(key, value)].into_iter().collect()
             }
             Import::CommandLine(key) => {
                 let key = self.expand(key)?;
                 let value =
                     self.host.command_line(&key).ok_or("the kernel's command line has no such key")?;
-                [(key, value)].into_iter().collect()
+                self.without_empty([(key, value)].into_iter().collect())
             }
             Import::Parent(pattern) => self.of_parent(pattern)?,
             Import::ParentNamed(pattern) => {
@@ -148,13 +161,13 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     /// The properties of the device above whose names match.
-    fn of_parent(&self, names: &Pattern) -> Result<Properties, String> {
+    fn of_parent(&mut self, names: &Pattern) -> Result<Properties, String> {
         let parent = self.facts.device.as_ref().and_then(Device::parent);
         let all = self.host.properties(&parent.ok_or("the device has no parent")?);
-        Ok(all.iter().filter(|(key, _)| names.matches(key)).collect())
+        Ok(self.without_empty(all.in_order().filter(|(key, _)| names.matches(key)).collect()))
     }
 
-    /// What a builtin gives without a value is taken away; the rest is left.
+    /// What is given without a value is taken away; the rest is left.
     fn without_empty(&mut self, found: Properties) -> Properties {
         for (key, _) in
             found.iter().filter(|(key, value)| value.is_empty() && !NOT_IMPORTED.contains(&key.as_bytes()))
@@ -162,11 +175,11 @@ impl<H: Host> Evaluation<'_, H> {
             self.out.properties.remove(key);
             self.out.set.remove(key);
         }
-        found.iter().filter(|(_, value)| !value.is_empty()).collect()
+        found.in_order().filter(|(_, value)| !value.is_empty()).collect()
     }
 
     fn take(&mut self, place: &Place, found: &Properties) {
-        for (key, value) in found.iter().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
+        for (key, value) in found.in_order().filter(|(key, _)| !NOT_IMPORTED.contains(&key.as_bytes())) {
             self.set_property(place, key, value);
         }
     }
@@ -188,7 +201,7 @@ impl<H: Host> Evaluation<'_, H> {
             Subject::Action => Value::One(Cow::Borrowed(BStr::new(self.facts.action.as_str()))),
             Subject::Tag => match on {
                 Spot::Event => {
-                    let own = self.out.tags.keys().map(|tag| BStr::new(tag.as_str()));
+                    let own = self.current_tags().into_iter().map(|tag| BStr::new(tag.as_str()));
                     Value::Many(own.chain(self.others_tags()).map(Cow::Borrowed).collect())
                 }
                 Spot::Above(device) => Value::Many(
@@ -197,31 +210,44 @@ impl<H: Host> Evaluation<'_, H> {
             },
             Subject::Name => maybe_borrowed(self.out.name.as_ref().map(|name| &name.value)),
             Subject::Link => Value::Many(
-                self.out.links.keys().map(|link| Cow::Borrowed(link.as_bytes().as_bstr())).collect(),
+                self.links_so_far()
+                    .into_iter()
+                    .map(|link| Cow::Borrowed(link.as_bytes().as_bstr()))
+                    .collect(),
             ),
-            Subject::Attribute(name) => self.with(name, |name| maybe(self.attribute_of(on, name))),
+            Subject::Attribute(name) => self.attribute(name, on, self.matched.as_ref()),
             Subject::Property(key) => self.property(on, key),
             Subject::Sysctl(name) => {
-                let read = |path: &[u8]| maybe(self.host.sysctl(path).map(|value| value.trim_end().into()));
+                let read =
+                    |path: &[u8]| maybe(self.host.sysctl(path).map(|value| space::trim(&value).into()));
                 match name.ready() {
                     Some(path) => read(&path.0),
-                    None => self.with(name, |name| read(&sysctl_path(name))),
+                    None => self.with(name, self.matched.as_ref(), |name| read(&sysctl_path(name))),
                 }
             }
             Subject::Const(key) => maybe(self.host.constant(*key)),
-            Subject::File(path) => {
-                self.with(path, |path| self.file_mode(on, path).map_or(Value::Absent, Value::Mode))
-            }
+            Subject::File(path) => self.with(path, self.matched.as_ref(), |text| {
+                let mode = match path.ready() {
+                    Some(owner) => self.file_mode(on, owner, text),
+                    None => self.file_mode(on, &Owner::prepare(text), text),
+                };
+                mode.map_or(Value::Absent, Value::Mode)
+            }),
             Subject::Result => Value::One(Cow::Borrowed(self.result.as_bstr())),
             Subject::Program(_) | Subject::Import(_) => Value::Failed(Cow::Borrowed("it was not run")),
         }
     }
 
-    /// The value by the name that a template gives.
-    fn with<'v>(&self, name: &Template, value: impl FnOnce(&[u8]) -> Value<'v>) -> Value<'v> {
+    /// The value by the name that a template gives; `matched` is the parent that the template speaks of.
+    pub(super) fn with<'v>(
+        &self,
+        name: &Template,
+        matched: Option<&Spot>,
+        value: impl FnOnce(&[u8]) -> Value<'v>,
+    ) -> Value<'v> {
         match name.constant() {
-            Some(name) => value(name),
-            None => match self.expand(name) {
+            Some(text) if text.len() <= name.limit().most() => value(text),
+            _ => match self.expand_about(name, matched) {
                 Ok(name) => value(&name),
                 Err(error) => Value::Unasked(Cow::Owned(error.to_string())),
             },
@@ -230,10 +256,7 @@ impl<H: Host> Evaluation<'_, H> {
 
     fn property(&self, on: &Spot, key: &[u8]) -> Value<'_> {
         match on {
-            Spot::Event => match self.out.properties.get(key) {
-                Some(value) => Value::One(Cow::Borrowed(value)),
-                None => maybe(self.host.global(key)),
-            },
+            Spot::Event => self.property_of_event(key).map_or(Value::Absent, Value::One),
             Spot::Above(device) => {
                 let kernel = self.host.uevent(device);
                 let value = kernel.get(key).map(BString::from);
@@ -265,37 +288,19 @@ impl<H: Host> Evaluation<'_, H> {
         })
     }
 
-    fn device<'a>(&'a self, on: &'a Spot) -> Option<&'a Device> {
+    pub(super) fn device<'a>(&'a self, on: &'a Spot) -> Option<&'a Device> {
         match on {
             Spot::Event => self.facts.device.as_ref(),
             Spot::Above(device) => Some(device),
         }
     }
-
-    /// An attribute as read; `name` may be `[subsystem/kernel]attribute`.
-    pub(super) fn attribute_of(&self, on: &Spot, name: &[u8]) -> Option<BString> {
-        match split_device(name) {
-            Some((subsystem, kernel, name)) => self.host.attribute(&self.host.find(subsystem, kernel)?, name),
-            None => self.host.attribute(self.device(on)?, name),
-        }
-    }
-
-    fn file_mode(&self, on: &Spot, path: &[u8]) -> Option<u32> {
-        match split_device(path) {
-            Some((subsystem, kernel, name)) => {
-                self.host.attribute_mode(&self.host.find(subsystem, kernel)?, name)
-            }
-            None if path.starts_with(b"/") => self.host.file_mode(path),
-            None => self.host.attribute_mode(self.device(on)?, path),
-        }
-    }
 }
 
-fn one<'a>(text: BString) -> Value<'a> {
+pub(super) fn one<'a>(text: BString) -> Value<'a> {
     Value::One(Cow::Owned(text))
 }
 
-fn maybe<'a>(text: Option<BString>) -> Value<'a> {
+pub(super) fn maybe<'a>(text: Option<BString>) -> Value<'a> {
     text.map_or(Value::Absent, one)
 }
 
@@ -305,14 +310,24 @@ fn maybe_borrowed(text: Option<&BString>) -> Value<'_> {
 
 /// The properties that outlive the event: what programs, listeners and the record get.
 pub(super) fn lasting(properties: &Properties) -> Properties {
-    properties.iter().filter(|(key, _)| !key.starts_with(b".")).collect()
+    let mut out = properties.clone();
+    for (key, _) in properties.iter().filter(|(key, _)| key.starts_with(b".")) {
+        out.remove(key);
+    }
+    out
 }
 
-/// Splits `[subsystem/kernel]name`.
-pub(super) fn split_device(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let (inner, name) = text.strip_prefix(b"[")?.split_once_str(b"]")?;
-    let (subsystem, kernel) = inner.split_once_str(b"/")?;
-    Some((subsystem, kernel, name.strip_prefix(b"/").unwrap_or(name)))
+/// What a program printed, as C's strings hold it.
+fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// The text without its last line, if there may have been more of it than is kept.
+fn whole_lines(text: &[u8]) -> &[u8] {
+    if text.len() < OUTPUT_MAX {
+        return text;
+    }
+    text.get(..text.rfind_byte(b'\n').unwrap_or(0)).unwrap_or_default()
 }
 
 /// Whether a condition's value is what its test asks for.
@@ -328,7 +343,7 @@ pub(in crate::rules) fn holds(condition: &Condition, value: &Value<'_>) -> bool 
         }
         Test::Exists(wanted) => {
             let there = match value {
-                Value::Absent | Value::Failed(_) | Value::Unasked(_) => false,
+                Value::Absent | Value::Blank | Value::Failed(_) | Value::Unasked(_) => false,
                 Value::One(text) => attribute || !text.is_empty(),
                 Value::Many(texts) => !texts.is_empty(),
                 Value::Mode(_) | Value::Worked => true,
@@ -353,6 +368,7 @@ pub(super) fn compared<'v>(subject: &Subject, value: &'v Value<'_>) -> Option<&'
             Subject::Attribute(name) => Some(shortened(text, name)),
             _ => Some(text),
         },
+        Value::Blank => Some(b""),
         Value::Absent if !matches!(subject, Subject::Attribute(_)) => Some(b""),
         _ => None,
     }
@@ -362,9 +378,9 @@ pub(super) fn compared<'v>(subject: &Subject, value: &'v Value<'_>) -> Option<&'
 fn matches_any(pattern: &Pattern, value: &Value<'_>, subject: &Subject) -> Option<bool> {
     match (value, subject) {
         (Value::Absent, Subject::Attribute(_)) => None,
-        (Value::Absent, _) => Some(pattern.matches(b"")),
+        (Value::Absent | Value::Blank, _) => Some(pattern.matches(b"")),
         // The newline at the end belongs to the file, never to the value.
-        (Value::One(text), Subject::Attribute(_)) if ends_in_space(pattern.text()) => {
+        (Value::One(text), Subject::Attribute(_)) if is_exact(pattern.text()) => {
             Some(pattern.matches(text.trim_end_with(|c| c == '\n' || c == '\r')))
         }
         (Value::One(text), Subject::Attribute(name)) => Some(pattern.matches(shortened(text, name))),
@@ -376,11 +392,12 @@ fn matches_any(pattern: &Pattern, value: &Value<'_>, subject: &Subject) -> Optio
 
 /// An attribute's value as it is compared: without white space at its end, and no more of it than udev's language sees.
 fn shortened<'v>(text: &'v [u8], name: &Template) -> &'v [u8] {
-    text.get(..name.limit().most()).unwrap_or(text).trim_end()
+    space::trim_end(text.get(..name.limit().most()).unwrap_or(text))
 }
 
-fn ends_in_space(text: &[u8]) -> bool {
-    text.last().is_some_and(u8::is_ascii_whitespace)
+/// True for a pattern that sees the white space at a value's end: nothing at all, and one that ends in white space.
+fn is_exact(text: &[u8]) -> bool {
+    text.last().is_none_or(|last| space::is_c_space(*last))
 }
 
 /// A number as sysfs shows it: decimal with an optional sign, or hexadecimal behind `0x`; white space around it.
@@ -408,7 +425,7 @@ mod tests {
 
     #[test]
     fn tests_and_values() {
-        let attr = || Subject::Attribute(Template::literal(b"x"));
+        let attr = || Subject::Attribute(Template::literal(b"x").into());
         let text = |t: &'static str| Value::One(Cow::Borrowed(BStr::new(t)));
         let many = |t: &[&'static str]| Value::Many(t.iter().map(|t| Cow::Borrowed(BStr::new(*t))).collect());
         let is = |t: &str| Test::Is(pattern(t));
@@ -432,6 +449,17 @@ mod tests {
             (attr(), is("abc "), text("abc \n"), true),
             (attr(), is("abc\n"), text("abc\n"), false),
             (attr(), is("abc "), text("abc"), false),
+            (attr(), is(""), text(" \n"), false),
+            (attr(), not(""), text(" \n"), true),
+            (attr(), is("?*"), text(" \n"), false),
+            (attr(), is("x|"), text(" \n"), true),
+            (attr(), is(""), text("\n"), true),
+            // an attribute that a named device has not
+            (attr(), is(""), Value::Blank, true),
+            (attr(), not("x"), Value::Blank, true),
+            (attr(), is("*"), Value::Blank, true),
+            (attr(), Test::Exists(true), Value::Blank, false),
+            (attr(), range(None, None), Value::Blank, false),
             (attr(), not("abc"), text("abc\n"), false),
             (Subject::Property("A".into()), is("abc"), text("abc "), false),
             (Subject::Tag, is("b|c"), many(&["a", "b"]), true),
@@ -445,24 +473,25 @@ mod tests {
             (attr(), range(None, None), text("0x-5"), false),
             (attr(), range(None, None), text("x"), false),
             (attr(), range(None, None), Value::Absent, false),
-            (Subject::File(Template::literal(b"/x")), Test::Mode(0o111), Value::Mode(0o100_755), true),
-            (Subject::File(Template::literal(b"/x")), Test::Mode(0o111), Value::Mode(0o100_644), false),
-            (Subject::File(Template::literal(b"/x")), Test::Exists(true), Value::Mode(0o100_644), true),
+            (Subject::File(Template::literal(b"/x").into()), Test::Mode(0o111), Value::Mode(0o100_755), true),
+            (
+                Subject::File(Template::literal(b"/x").into()),
+                Test::Mode(0o111),
+                Value::Mode(0o100_644),
+                false,
+            ),
+            (
+                Subject::File(Template::literal(b"/x").into()),
+                Test::Exists(true),
+                Value::Mode(0o100_644),
+                true,
+            ),
             (Subject::Result, Test::Exists(true), Value::Worked, true),
             (Subject::Result, Test::Exists(false), Value::Failed("no".into()), true),
         ];
         for (subject, test, value, expected) in cases {
             let condition = Condition { subject, test };
             assert_eq!(holds(&condition, &value), expected, "{condition:?} {value:?}");
-        }
-    }
-
-    #[test]
-    fn names_of_other_devices() {
-        assert_eq!(split_device(b"[net/lo]mtu"), Some((&b"net"[..], &b"lo"[..], &b"mtu"[..])));
-        assert_eq!(split_device(b"[dmi/id]/sys_vendor"), Some((&b"dmi"[..], &b"id"[..], &b"sys_vendor"[..])));
-        for plain in ["mtu", "[net]x", "a[b/c]d"] {
-            assert_eq!(split_device(plain.as_bytes()), None, "{plain}");
         }
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! A value that can't be used is refused with a diagnostic at its place; the rule goes on with the next step.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use bstr::{BStr, BString, ByteSlice};
 
 use super::Evaluation;
-use super::condition::split_device;
 use super::expand::{ExpandError, WhiteSpace};
 use super::outcome::{Account, Given, Job, Target, Write};
 use crate::diag::{Diagnostic, Place};
@@ -15,10 +14,10 @@ use crate::ids::{Action, IdError, LinkName, Tag};
 use crate::properties::PropertyError;
 use crate::rules::host::{Host, HostError};
 use crate::rules::ir::{Access, Builtin, Command, Effect, ListOp, Mode, Principal, StringEscape};
-use crate::rules::prepared::{Prepared, SysctlPath, sysctl_path};
+use crate::rules::prepared::{Owner, Prepare, Prepared, SysctlPath, sysctl_path};
 use crate::rules::template::Template;
 use crate::rules::trace::Applied;
-use crate::text::{SafeExtra, replace_unsafe};
+use crate::text::{SafeExtra, replace_unsafe, space};
 
 /// Longest name of a network interface (the kernel's `IFNAMSIZ` less its NUL).
 const IFNAME_MAX: usize = 15;
@@ -183,6 +182,14 @@ impl<'e, H: Host> Evaluation<'e, H> {
         match effect {
             Effect::Link { op, names, split } => self.links(place, *op, names, *split),
             Effect::Name(name) => self.interface_name(place, name),
+            Effect::Owner(Principal::Unknown(_)) => {
+                self.out.owner = None;
+                Err(Refusal::NotHere("this system has no such user: no rule says the owner now"))
+            }
+            Effect::Group(Principal::Unknown(_)) => {
+                self.out.group = None;
+                Err(Refusal::NotHere("this system has no such group: no rule says the group now"))
+            }
             Effect::Owner(who) => {
                 let value = self.account(who, H::user, Refusal::User)?;
                 self.out.owner = Some(Given { value, from: from() });
@@ -197,6 +204,9 @@ impl<'e, H: Host> Evaluation<'e, H> {
                 let value = self.mode(mode)?;
                 self.out.mode = Some(Given { value, from: from() });
                 Ok(())
+            }
+            Effect::Priority(_) if self.facts.devnum.is_none() => {
+                Err(Refusal::NotHere("the device has no node to link to"))
             }
             Effect::Priority(value) => {
                 self.out.priority = Some(Given { value: *value, from: from() });
@@ -248,6 +258,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         }
         if op == ListOp::Set {
             self.out.links.clear();
+            self.old_links.clear();
         }
         for template in names {
             // One name that can't be used leaves the others alone.
@@ -274,8 +285,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
             None => replace_unsafe(&text, SafeExtra::Slash),
         };
         if split {
-            let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-            return Ok(words.map(without_dots).collect());
+            return Ok(space::words(&text).map(without_dots).collect());
         }
         // An absent property in `by-path/$env{ID_PATH}` would leave the name of the directory.
         let name = text.strip_prefix(b"/").unwrap_or(&text);
@@ -287,7 +297,10 @@ impl<'e, H: Host> Evaluation<'e, H> {
 
     fn link(&mut self, place: &Place, op: ListOp, text: &BString) {
         match LinkName::new(text) {
-            Ok(name) if op == ListOp::Remove => drop(self.out.links.remove(&name)),
+            Ok(name) if op == ListOp::Remove => {
+                self.out.links.remove(&name);
+                self.old_links.remove(&name);
+            }
             Ok(name) if Some(name.as_bytes()) == self.facts.node.as_ref().map(|n| n.as_slice()) => {}
             // The first rule that asks for a link is the one to show.
             Ok(name) => drop(self.out.links.entry(name).or_insert_with(|| place.clone())),
@@ -322,6 +335,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         match who {
             Principal::Id(id) => Ok(Account { id: *id, name: id.to_string().into() }),
             Principal::Named { name, id } => Ok(Account { id: *id, name: name.clone() }),
+            Principal::Unknown(name) => Err(unknown(name.clone())),
             Principal::Template(template) => {
                 let name = self.expand(template)?;
                 match look_up(self.host, &name) {
@@ -336,10 +350,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
         match mode {
             Mode::Bits(bits) => Ok(*bits),
             Mode::Template(template) => {
-                let text = self.expand(template)?;
+                let whole = self.expand(template)?;
+                let text = space::trim_start(&whole);
                 let octal = text.iter().all(|b| matches!(b, b'0'..=b'7'));
                 let bits = text.to_str().ok().filter(|_| octal).and_then(|t| u32::from_str_radix(t, 8).ok());
-                bits.filter(|bits| *bits <= 0o7777).ok_or(Refusal::Mode(text))
+                bits.filter(|bits| *bits <= 0o7777).ok_or(Refusal::Mode(whole))
             }
         }
     }
@@ -351,52 +366,66 @@ impl<'e, H: Host> Evaluation<'e, H> {
         value: &Template,
         append: bool,
     ) -> Result<(), Refusal> {
+        // Nothing is joined where nothing is written; what is written and comes to nothing is joined, as udev does it.
+        if append && value.text().is_empty() {
+            return Ok(());
+        }
         let limit = value.limit();
         let mut value = self.expand(value)?;
         if self.escape == Some(StringEscape::Replace) {
             value = replace_unsafe(&value, SafeExtra::None);
         }
         if append {
-            if value.is_empty() {
-                return Ok(());
-            }
-            if let Some(old) = self.out.properties.get(key).filter(|old| !old.is_empty()) {
+            let old = self.property_of_event(key).filter(|old| !old.is_empty());
+            if let Some(old) = old {
                 value = bstr::concat([old.as_bytes(), b" ", &value]).into();
             }
             if value.len() > limit.most() {
                 return Err(ExpandError::TooLong(key.clone(), limit).into());
             }
-        } else if value.is_empty() {
+        }
+        if value.is_empty() {
             self.out.properties.remove(key);
             self.out.set.remove(key);
             return Ok(());
         }
-        self.out.properties.set(key, value)?;
-        self.out.set.insert(key.clone(), place.clone());
+        self.put(place, key, &value)?;
+        Ok(())
+    }
+
+    /// What rules set first stands behind what the event came with.
+    fn put(&mut self, place: &Place, key: &[u8], value: &[u8]) -> Result<(), PropertyError> {
+        if self.out.set.contains_key(key.as_bstr()) {
+            self.out.properties.set(key, value)?;
+        } else {
+            self.out.properties.set_last(key, value)?;
+        }
+        self.out.set.insert(key.into(), place.clone());
         Ok(())
     }
 
     /// Sets a property whose value comes from outside of the rules.
     pub(super) fn set_property(&mut self, place: &Place, key: &[u8], value: &[u8]) {
-        match self.out.properties.set(key, value) {
-            Ok(()) => drop(self.out.set.insert(key.into(), place.clone())),
-            Err(error) => self.refuse(place, &error.into()),
+        if let Err(error) = self.put(place, key, value) {
+            self.refuse(place, &error.into());
         }
     }
 
     fn tag(&mut self, place: &Place, op: ListOp, text: BString) -> Result<(), Refusal> {
         if op == ListOp::Set {
+            self.old_tags.clear();
             let all = std::mem::take(&mut self.out.tags);
-            let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) =
-                all.into_iter().partition(|(tag, _)| self.is_fixed(&Thing::Tag(tag.clone())));
-            self.out.tags = kept;
-            self.out.dropped_tags.extend(dropped.into_keys());
+            self.out.tags =
+                all.into_iter().filter(|(tag, _)| self.is_fixed(&Thing::Tag(tag.clone()))).collect();
+            self.out.dropped_tags.clear();
+            self.out.forgets_tags = true;
             if text.is_empty() {
                 return Ok(());
             }
         }
         let tag = Tag::new(&text).map_err(|error| Refusal::Tag(text, error))?;
         if op == ListOp::Remove {
+            self.old_tags.remove(&tag);
             if self.out.tags.remove(&tag).is_some() {
                 self.out.dropped_tags.insert(tag);
             }
@@ -421,14 +450,20 @@ impl<'e, H: Host> Evaluation<'e, H> {
         self.tag(place, ListOp::Add, TAG_SYSTEMD.into())
     }
 
-    fn write_attribute(&mut self, place: &Place, name: &Template, value: &Template) -> Result<(), Refusal> {
-        let (name, value) = (self.expand(name)?, self.expand(value)?);
-        let (device, name) = match split_device(&name) {
-            Some((subsystem, kernel, rest)) => (self.host.find(subsystem, kernel), rest.into()),
-            None if self.facts.action == Action::Remove => {
+    fn write_attribute(
+        &mut self,
+        place: &Place,
+        name: &Prepared<Owner>,
+        value: &Template,
+    ) -> Result<(), Refusal> {
+        let (text, value) = (self.expand(name)?, self.expand(value)?);
+        let owner = name.ready().map_or_else(|| Cow::Owned(Owner::prepare(&text)), Cow::Borrowed);
+        let (device, name) = match &*owner {
+            Owner::Other(of) => (self.host.find(&of.subsystem, &of.kernel), of.name.clone()),
+            Owner::Itself if self.facts.action == Action::Remove => {
                 return Err(Refusal::NotHere("a device that goes has no attributes to write to"));
             }
-            None => (self.facts.device.clone(), name.clone()),
+            Owner::Itself => (self.facts.device.clone(), text),
         };
         let device = device.ok_or(Refusal::NotHere("the device to write to is not there"))?;
         let done = self.host.write_attribute(&device, &name, &value);
@@ -497,7 +532,7 @@ impl<'e, H: Host> Evaluation<'e, H> {
         let Some(job) = job else { return };
         if op == ListOp::Remove {
             self.out.run.retain(|given| given.value != job);
-        } else if !self.out.run.iter().any(|given| given.value == job) {
+        } else {
             self.out.run.push(Given { value: job, from: place.clone() });
         }
     }

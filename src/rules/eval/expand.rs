@@ -9,10 +9,10 @@ use crate::ids::sysnum;
 use crate::properties::Properties;
 use crate::rules::host::Host;
 use crate::rules::ir::Command;
-use crate::rules::prepared::split_command;
-use crate::rules::template::{Limit, Part, Template, Var, Words};
+use crate::rules::prepared::Owner;
+use crate::rules::template::{AttributeName, Limit, Part, Template, Var, Words};
 use crate::rules::trace::Spot;
-use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe};
+use crate::text::{SafeExtra, collapse_whitespace, replace_unsafe, space, split_command};
 
 /// Why a template has no value in this event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +42,32 @@ impl<H: Host> Evaluation<'_, H> {
         self.expand_with(template, WhiteSpace::Keep)
     }
 
+    /// The value of a template that speaks of another matched parent.
+    pub(super) fn expand_about(
+        &self,
+        template: &Template,
+        matched: Option<&Spot>,
+    ) -> Result<BString, ExpandError> {
+        self.expand_full(template, WhiteSpace::Keep, matched)
+    }
+
     /// The value of a template with the given care for white space.
     pub(super) fn expand_with(&self, template: &Template, space: WhiteSpace) -> Result<BString, ExpandError> {
+        self.expand_full(template, space, self.matched.as_ref())
+    }
+
+    fn expand_full(
+        &self,
+        template: &Template,
+        space: WhiteSpace,
+        matched: Option<&Spot>,
+    ) -> Result<BString, ExpandError> {
         let mut out = BString::default();
         for part in template.parts() {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Var(var) => {
-                    let value = self.var(var, template)?;
+                    let value = self.var(var, template, matched)?;
                     let keep = match space {
                         WhiteSpace::Keep => true,
                         WhiteSpace::Collapse => matches!(var, Var::Result(_)),
@@ -86,52 +104,60 @@ impl<H: Host> Evaluation<'_, H> {
     }
 
     /// The value of a substitution of `template`.
-    fn var(&self, var: &Var, template: &Template) -> Result<Cow<'_, BStr>, ExpandError> {
+    fn var(
+        &self,
+        var: &Var,
+        template: &Template,
+        matched: Option<&Spot>,
+    ) -> Result<Cow<'_, BStr>, ExpandError> {
         let facts = self.facts;
         Ok(match var {
             Var::Devnode => owned(facts.node.as_ref().map(|node| self.below_dev(node)).unwrap_or_default()),
             Var::Attr(name) => {
-                let value = self.attribute_value(name);
+                let value = self.attribute_value(name, matched);
                 // udev reads attributes into a buffer of that size, whatever they are for.
                 if template.limit() != Limit::None && value.len() > Limit::Value.most() {
                     return Err(too_long(template));
                 }
                 owned(value)
             }
-            Var::Env(key) => match self.out.properties.get(key) {
-                Some(value) => borrowed(value),
-                None => owned(self.host.global(key).unwrap_or_default()),
-            },
+            Var::Env(key) => self.property_of_event(key).unwrap_or_default(),
             Var::Kernel => owned(facts.devpath.sysname()),
             Var::Number => owned(sysnum(&facts.devpath.sysname()).into()),
-            Var::Driver => {
-                owned(self.matched.as_ref().and_then(|spot| self.driver(spot)).unwrap_or_default())
-            }
+            Var::Driver => owned(matched.and_then(|spot| self.driver(spot)).unwrap_or_default()),
             Var::Devpath => borrowed(facts.devpath.as_bytes().as_bstr()),
-            Var::Id => owned(self.matched.as_ref().map(|spot| self.sysname(spot)).unwrap_or_default()),
+            Var::Id => owned(matched.map(|spot| self.sysname(spot)).unwrap_or_default()),
             Var::Major => owned(facts.devnum.map_or(0, |n| n.major).to_string().into()),
             Var::Minor => owned(facts.devnum.map_or(0, |n| n.minor).to_string().into()),
             Var::Result(words) => borrowed(pick_words(&self.result, *words).as_bstr()),
             Var::Parent => owned(self.parent_node()),
             Var::Name => owned(self.name()),
-            Var::Links => owned(bstr::join(" ", self.out.links.keys().map(|link| link.as_bytes())).into()),
+            Var::Links => {
+                owned(bstr::join(" ", self.links_so_far().into_iter().map(|link| link.as_bytes())).into())
+            }
             Var::Root => owned(self.host.dev_root()),
             Var::Sys => owned(self.host.sys_root()),
             Var::Index => owned(self.index.ok_or(ExpandError::NoIndex)?.to_string().into()),
         })
     }
 
-    fn below_dev(&self, node: &[u8]) -> BString {
+    pub(super) fn below_dev(&self, node: &[u8]) -> BString {
         bstr::concat([self.host.dev_root().as_slice(), b"/", node]).into()
     }
 
     /// `$attr{name}`: of the event's device, else of the matched parent; as text that is safe in names.
-    fn attribute_value(&self, name: &[u8]) -> BString {
-        let raw = self.attribute_of(&Spot::Event, name).or_else(|| match &self.matched {
-            Some(spot @ Spot::Above(_)) => self.attribute_of(spot, name),
-            _ => None,
-        });
-        replace_unsafe(raw.unwrap_or_default().trim_end(), SafeExtra::Value)
+    fn attribute_value(&self, name: &AttributeName, matched: Option<&Spot>) -> BString {
+        let raw = match name.owner() {
+            Owner::Other(of) => {
+                let device = self.host.find(&of.subsystem, &of.kernel);
+                device.and_then(|device| self.host.attribute(&device, &of.name))
+            }
+            Owner::Itself => self.own_attribute(&Spot::Event, name).or_else(|| match matched {
+                Some(spot @ Spot::Above(_)) => self.own_attribute(spot, name),
+                _ => None,
+            }),
+        };
+        replace_unsafe(space::trim_end(&raw.unwrap_or_default()), SafeExtra::Value)
     }
 
     fn parent_node(&self) -> BString {
@@ -187,23 +213,24 @@ fn pick_words(text: &[u8], words: Words) -> &[u8] {
 }
 
 /// The `KEY=VALUE` lines of a text. Blank lines, comments, lines without `=`, empty values and such with one quote are
-/// left out; one pair of quotes around a value is removed. Values that no record can hold are left out too.
+/// left out; one pair of quotes around a value is removed, and where there is nothing between them the property is to be
+/// taken away: its value is empty. Values that no record can hold are left out too.
 pub(super) fn parse_lines(text: &[u8]) -> Properties {
     let mut out = Properties::new();
-    for line in text.lines() {
-        let line = line.trim();
+    // as udev's reader of files takes them, a NUL ends a line too
+    for line in text.split(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        let line = space::trim(line);
         let Some((key, value)) = line.split_once_str(b"=").filter(|_| !line.starts_with(b"#")) else {
             continue;
         };
-        let value = match value.trim() {
+        let value = match space::trim(value) {
+            b"" => continue,
             [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
             // A quote without its other half: the line is no assignment.
             [b'"' | b'\'', ..] => continue,
             value => value,
         };
-        if !value.is_empty() {
-            let _left_out = out.set(key.trim(), value);
-        }
+        let _left_out = out.set(space::trim(key), value);
     }
     out
 }
@@ -230,8 +257,8 @@ mod tests {
 
     #[test]
     fn import_lines() {
-        let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\n";
+        let text = b"A=1\n# B=2\n\nC = \"x y\" \nD='q'\nE=\nnonsense\nF=a=b\nG=\\x20\nH H=1\nI=\"open\nJ=1\rK=\"\"\0L=1\n";
         let found: Vec<String> = parse_lines(text).iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20"]);
+        assert_eq!(found, ["A=1", "C=x y", "D=q", "F=a=b", "G=\\x20", "J=1", "K=", "L=1"]);
     }
 }

@@ -3,9 +3,11 @@
 //! A rule's steps run in order; the first condition that fails ends the rule. All that is asked of the world goes through
 //! the [`Host`]. A bad value costs itself alone and leaves a diagnostic; nothing here ends an event.
 
+mod attribute;
 mod condition;
 mod effect;
 mod expand;
+mod known;
 mod outcome;
 #[cfg(test)]
 mod reads;
@@ -15,16 +17,19 @@ pub(crate) mod testing;
 mod tests;
 mod walk;
 
+use std::collections::BTreeSet;
+
 use bstr::BString;
 
 pub(super) use self::condition::holds;
 pub use self::effect::CODES;
-pub use self::outcome::{Account, EventFacts, Given, Job, Outcome, Target, Write};
+pub use self::outcome::{Account, Before, EventFacts, Given, Job, Outcome, Target, Write};
 use super::compile::Compiled;
 use super::host::Host;
 use super::ir::{Condition, Rule, Step, StepKind, StringEscape, Subject};
 use super::trace::{Observer, Seen, Spot};
 use crate::diag::Place;
+use crate::ids::{LinkName, Tag};
 use crate::properties::Properties;
 
 /// Runs the rules over an event.
@@ -55,6 +60,9 @@ struct Evaluation<'e, H> {
     out: Outcome,
     /// The device that met the last group of conditions on the way up.
     matched: Option<Spot>,
+    /// Links and tags of the last event that a device which is removed still has.
+    old_links: BTreeSet<LinkName>,
+    old_tags: BTreeSet<Tag>,
     /// The output of the last program.
     result: BString,
     /// The number of the rule's `index`.
@@ -74,6 +82,8 @@ impl<'e, H: Host> Evaluation<'e, H> {
             host,
             out: Outcome { properties: facts.properties.clone(), ..Outcome::default() },
             matched: None,
+            old_links: facts.before.links.clone(),
+            old_tags: facts.before.current_tags.clone(),
             result: BString::default(),
             index: None,
             escape: None,
@@ -172,7 +182,11 @@ impl<'e, H: Host> Evaluation<'e, H> {
         how: Circumstance,
         observer: &mut impl Observer,
     ) -> bool {
-        let value = self.value_of(&condition.subject, on);
+        let value = match &condition.subject {
+            // The device that is tried is the one that `$id` in the name means.
+            Subject::Attribute(name) if how.in_group => self.attribute(name, on, Some(on)),
+            subject => self.value_of(subject, on),
+        };
         let passed = condition::holds(condition, &value);
         observer.condition(&Seen { value: &value, passed, ..how.seen(place, condition, on) });
         passed

@@ -33,6 +33,21 @@ pub struct EventFacts {
     pub properties: Properties,
     /// The device in the tree; `None` when it has gone and nobody kept it: then it has no attributes and no parents.
     pub device: Option<Device>,
+    /// What earlier events left.
+    pub before: Before,
+}
+
+/// What is known of a device from earlier events.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// The links of one that is removed; nothing else has links before the rules give it some.
+    pub links: BTreeSet<LinkName>,
+    /// The tags that it has, of one that is removed.
+    pub current_tags: BTreeSet<Tag>,
+    /// All tags that it ever had.
+    pub tags: BTreeSet<Tag>,
+    /// When it was seen first, in microseconds since the system's start.
+    pub init_usec: Option<u64>,
 }
 
 /// A value and the place of the rule that gave it.
@@ -134,6 +149,8 @@ pub struct Outcome {
     pub tags: BTreeMap<Tag, Place>,
     /// Tags that rules gave and took away again: they stay in the set of all tags that the device ever had.
     pub dropped_tags: BTreeSet<Tag>,
+    /// Tags were set anew: those of earlier events and earlier rules are forgotten.
+    pub forgets_tags: bool,
     /// What to run, in order.
     pub run: Vec<Given<Job>>,
     /// What was written while the rules ran, in order.
@@ -150,4 +167,12 @@ pub struct Outcome {
     pub dump: Vec<Dump>,
     /// What was wrong with values, in order.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Outcome {
+    /// The tags that the device had, in earlier events or by a rule of this one, and that no rule gives it now.
+    pub fn past_tags<'o>(&'o self, facts: &'o EventFacts) -> impl Iterator<Item = &'o Tag> {
+        let earlier = facts.before.tags.iter().filter(|_| !self.forgets_tags);
+        earlier.chain(&self.dropped_tags).filter(|tag| !self.tags.contains_key(*tag))
+    }
 }

@@ -60,6 +60,8 @@ fn an_attribute_is_read_at_most_once_in_an_event() {
         vec![parent(&[("attr.idVendor", "15*")]), append("C", "$attr{serial}$attr{serial}")],
         vec![parent(&[("attr.serial", "hub"), ("property.DEVTYPE", "usb_device")]), link("a-$attr{serial}")],
         vec![parent(&[("property.DEVTYPE", "?*")]), link("b-$attr{size}$parent")],
+        vec![is("attr.[usb/1-2]serial", "A*"), property("D", "$attr{[usb/1-2]serial}")],
+        vec![is_not("attr.[usb/1-2]serial", "B*"), property("E", "$attr{[usb/1-2]idVendor}")],
     ];
     for n in 0..20 {
         rules.push(vec![parent(&[("attr.idVendor", &format!("2{n:03}"))]), link("never")]);
@@ -75,6 +77,8 @@ fn an_attribute_is_read_at_most_once_in_an_event() {
             false => evaluate(&rules, &facts, &mut host, &mut Unobserved),
         };
         assert_eq!(outcome.properties.get("C").unwrap(), "A50285BIA50285BI");
+        assert_eq!(outcome.properties.get("D").unwrap(), "A50285BI");
+        assert_eq!(outcome.properties.get("E").unwrap(), "1546");
         let files = opened.files();
         assert!(files.values().all(|times| *times == 1), "{files:?}");
         // self and chain: what is there was read, on the adapter and on the hub above it

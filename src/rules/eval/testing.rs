@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bstr::BString;
 
-use super::{EventFacts, Outcome, evaluate};
+use super::{Before, EventFacts, Outcome, evaluate};
 use crate::device::{Device, Reader, Source, Tree};
 use crate::diag::SourceFile;
 use crate::ids::{Action, DevPath, Tag};
@@ -45,10 +45,10 @@ pub(crate) fn subject(word: &str) -> Subject {
         ("name", _) => Subject::Name,
         ("link", _) => Subject::Link,
         ("result", _) => Subject::Result,
-        ("attr", name) => Subject::Attribute(template(name)),
+        ("attr", name) => Subject::Attribute(template(name).into()),
         ("property", key) => Subject::Property(key.into()),
         ("sysctl", name) => Subject::Sysctl(template(name).into()),
-        ("file", path) => Subject::File(template(path)),
+        ("file", path) => Subject::File(template(path).into()),
         ("const", "arch") => Subject::Const(ConstKey::Arch),
         other => panic!("no subject {other:?}"),
     }
@@ -130,7 +130,7 @@ pub(crate) fn run(op: ListOp, argv: &[&str]) -> StepKind {
 }
 
 pub(crate) fn write_attr(name: &str, value: &str) -> StepKind {
-    act(Effect::WriteAttribute { name: template(name), value: template(value) })
+    act(Effect::WriteAttribute { name: template(name).into(), value: template(value) })
 }
 
 /// Rules of a file `t.toml`: the first stands on line 1 and so on.
@@ -243,6 +243,7 @@ impl Machine {
             ifindex: device.ifindex(),
             node,
             properties,
+            before: Before::default(),
             device: Some(device),
         }
     }

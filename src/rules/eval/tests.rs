@@ -421,6 +421,7 @@ fn jobs() {
         [
             words(&["/bin/logger", "it is /dev/ttyUSB0;  two  words"]),
             Job::Builtin { name: "kmod".into(), arguments: vec!["load".into(), "ttyUSB0".into()] },
+            words(&["/bin/logger", "it is /dev/ttyUSB0;  two  words"]),
         ]
     );
     assert_eq!(jobs(vec![vec![log()], vec![run(ListOp::Set, &["/bin/b"])]]), [words(&["/bin/b"])]);
@@ -461,7 +462,7 @@ fn what_programs_are_given() {
     let mut host = Scripted::new(&machine);
     evaluate(&rules, &machine.facts(Action::Add, TTY), &mut host, &mut Unobserved);
     // ACTION, DEVNAME, MAJOR, MINOR and A; not .T
-    assert_eq!(host.log, ["/bin/words  two  words ttyUSB0 with 5"]);
+    assert_eq!(host.log, ["/bin/words  two  words ttyUSB0 with 6"]);
 }
 
 #[test]
@@ -512,6 +513,38 @@ fn a_device_that_has_gone() {
     ]);
     let out = evaluate(&rules, &facts, &mut Scripted::new(&machine), &mut Unobserved);
     assert_eq!(summary(&out), "C=ttyUSB0@3");
+}
+
+#[test]
+fn a_bang_in_a_name_is_a_slash() {
+    let machine = Machine::new();
+    let devpath = crate::ids::DevPath::new(b"/devices/x/cciss!c0d0").unwrap();
+    let facts = super::EventFacts { devpath, device: None, ..machine.facts(Action::Add, TTY) };
+    let rules = compile(vec![
+        vec![is("kernel", "cciss/c0d*"), property("A", "$kernel $number")],
+        vec![is("kernel", "cciss!c0d0"), property("B", "1")],
+        vec![parent(&[("kernel", "cciss/c0d0")]), property("C", "$id")],
+        vec![is("devpath", "*/cciss!c0d0"), property("D", "1")],
+    ]);
+    let out = evaluate(&rules, &facts, &mut Scripted::new(&machine), &mut Unobserved);
+    assert_eq!(summary(&out), "A=cciss/c0d0 0@1; C=cciss/c0d0@3; D=1@4");
+}
+
+#[test]
+fn security_labels() {
+    let label = |op, module: &str, text: &str| {
+        act(Effect::SecurityLabel { op, module: module.into(), label: template(text) })
+    };
+    let machine = Machine::new();
+    let labels = |rules| -> Vec<String> {
+        let out = outcome(&machine, Action::Add, TTY, rules);
+        out.labels.iter().map(|(module, given)| format!("{module}={}", given.value)).collect()
+    };
+    let (add, set) = (ListOp::Add, ListOp::Set);
+    let both = vec![vec![label(add, "selinux", "a")], vec![label(add, "smack", "b$number")]];
+    assert_eq!(labels(both.clone()), ["selinux=a", "smack=b0"]);
+    let then = |last| both.iter().cloned().chain([vec![last]]).collect::<Vec<_>>();
+    assert_eq!(labels(then(label(set, "smack", "c"))), ["smack=c"]);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn subject(cx: &mut Cx<'_>, group: &str, entry: &Entry<'_, '_>) -> Result<Subjec
         return Err(cx.error(codes::EMPTY_LIST, format!("`{group}` needs a name"), entry.span.clone()));
     }
     Ok(match group {
-        "attr" => Subject::Attribute(cx.key_template(entry)?),
+        "attr" => Subject::Attribute(cx.key_template(entry)?.into()),
         "sysctl" => Subject::Sysctl(cx.key_template(entry)?.into()),
         "const" => Subject::Const(match entry.key {
             "arch" => ConstKey::Arch,
@@ -330,7 +330,7 @@ fn file_test(cx: &mut Cx<'_>, entry: &Entry<'_, '_>) -> Result<Conditions, Repor
             _ => return Err(cx.wrong_type(item, "a path as a string, or a table")),
         };
         let (file, _) = cx.template(path, Index::NotYet)?;
-        out.push((place.clone(), Condition { subject: Subject::File(file), test }));
+        out.push((place.clone(), Condition { subject: Subject::File(file.into()), test }));
     }
     Ok(out)
 }

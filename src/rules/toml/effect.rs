@@ -13,7 +13,7 @@ use super::read::{Cx, Entry, Reported, Value};
 use super::text::{Index, sketch};
 use crate::ids::{LinkName, Tag};
 use crate::properties::{Properties, PropertyError};
-use crate::rules::ir::{Access, Effect, ListOp, StringEscape};
+use crate::rules::ir::{Access, Dump, Effect, ListOp, StringEscape, log_level};
 use crate::rules::template::Template;
 
 /// What later rules can be forbidden to change.
@@ -49,7 +49,8 @@ pub const PROPERTY_KEYS: &[&str] = &["set", "append"];
 pub const LABEL_KEYS: &[&str] = &["selinux", "smack"];
 
 /// The words of `options`.
-pub const OPTIONS: &[&str] = &["db_persist", "string_escape=none", "string_escape=replace"];
+pub const OPTIONS: &[&str] =
+    &["db_persist", "dump", "dump-json", "log_level=", "string_escape=none", "string_escape=replace"];
 
 /// Longest name of a network interface (`IFNAMSIZ` without the NUL).
 const IFNAME_MAX: usize = 15;
@@ -380,7 +381,7 @@ fn write(cx: &mut Cx<'_>, draft: &mut Draft, group: &str, entry: &Entry<'_, '_>)
     }
     let value = template(cx, draft, Turn::Write, entry.value)?;
     Ok(if group == "attr" {
-        Effect::WriteAttribute { name, value }
+        Effect::WriteAttribute { name: name.into(), value }
     } else {
         Effect::WriteSysctl { name: name.into(), value }
     })
@@ -408,7 +409,19 @@ fn option(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<(Turn, Effect), Reported
         let message = format!("`{text}` is a key of its own");
         return Err(cx.error_hint(codes::UNKNOWN_WORD, message, value.span(), format!("write {key}")));
     }
+    if let Some(level) = text.strip_prefix("log_level=") {
+        let hint = "write one of emerg, alert, crit, err, warning, notice, info, debug, or reset";
+        return match log_level(level.as_bytes()) {
+            Some(level) => Ok((Turn::Option, Effect::LogLevel(level))),
+            None => {
+                let message = format!("`{level}` is no level");
+                Err(cx.error_hint(codes::UNKNOWN_WORD, message, value.span(), hint))
+            }
+        };
+    }
     Ok(match cx.word(value, OPTIONS)? {
+        "dump" => (Turn::Option, Effect::Dump(Dump::Text)),
+        "dump-json" => (Turn::Option, Effect::Dump(Dump::Json)),
         "string_escape=none" => (Turn::Escape, Effect::StringEscape(StringEscape::None)),
         "string_escape=replace" => (Turn::Escape, Effect::StringEscape(StringEscape::Replace)),
         _ => (Turn::Option, Effect::DbPersist),

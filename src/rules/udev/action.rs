@@ -10,8 +10,9 @@ use super::line::{Cx, Lost, Parts};
 use crate::config::ResolveNames;
 use crate::ids::Tag;
 use crate::properties::Properties;
-use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape};
+use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape, log_level};
 use crate::rules::template::{Limit, Template};
+use crate::text::{c_integer, space};
 
 /// The options, as the man page lists them.
 pub const OPTIONS: &[&str] = &[
@@ -29,18 +30,6 @@ pub const OPTIONS: &[&str] = &[
 
 /// Options that udev had once; they mean nothing.
 const OLD_OPTIONS: &[&str] = &["last_rule", "ignore_device", "ignore_remove", "all_partitions"];
-
-/// The words of `log_level`, and the numbers that they stand for.
-const LOG_LEVELS: [(&str, u8); 8] = [
-    ("emerg", 0),
-    ("alert", 1),
-    ("crit", 2),
-    ("err", 3),
-    ("warning", 4),
-    ("notice", 5),
-    ("info", 6),
-    ("debug", 7),
-];
 
 /// The key that an effect of udev's belongs to, if `:=` can make it final.
 pub(super) fn final_key(effect: &Effect) -> Option<&'static str> {
@@ -108,7 +97,7 @@ fn effect(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) -> R
             // The name is no template here, as it is where it is compared; what looks like a broken one is odd anyway.
             let _compared = cx.name_template(attribute, &span, Limit::Value);
             Effect::WriteAttribute {
-                name: Template::literal(attribute).within(Limit::Value),
+                name: Template::literal(attribute).within(Limit::Value).into(),
                 value: cx.template(token, Limit::Value),
             }
         }
@@ -204,7 +193,7 @@ fn principal(cx: &mut Cx<'_>, token: &Token<'_>, kind: Account) -> Option<Princi
         "the rest of the line counts; create it as a system {word}, or write one that `getent` shows"
     );
     cx.warn(code, message, &token.value_span, &hint);
-    None
+    Some(Principal::Unknown(name.into()))
 }
 
 /// A decimal id; the two that stand for "none" are no ids.
@@ -214,8 +203,9 @@ fn number(text: &[u8]) -> Option<u32> {
     (id != u32::MAX && id != 0xffff).then_some(id)
 }
 
-/// Octal digits up to 7777.
+/// Octal digits up to 7777, behind white space if there is any.
 pub(super) fn octal(text: &[u8]) -> Option<u32> {
+    let text = space::trim_start(text);
     let plain = text.iter().all(|b| (b'0'..=b'7').contains(b));
     let bits = u32::from_str_radix(text.to_str().ok().filter(|_| plain)?, 8).ok()?;
     (bits <= 0o7777).then_some(bits)
@@ -261,7 +251,7 @@ fn option(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Option<Effect>, Lost> {
             if let Some(node) = value.strip_prefix(b"static_node=") {
                 Effect::StaticNode { node: node.into(), tags: Vec::new() }
             } else if let Some(number) = value.strip_prefix(b"link_priority=") {
-                let number = integer(number);
+                let number = c_integer(number).and_then(|number| i32::try_from(number).ok());
                 let hint = "write a number of at most 32 bits, as OPTIONS+=\"link_priority=10\"";
                 Effect::Priority(number.ok_or_else(|| bad_option(cx, token, hint))?)
             } else if let Some(level) = value.strip_prefix(b"log_level=") {
@@ -278,33 +268,6 @@ fn option(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Option<Effect>, Lost> {
 fn bad_option(cx: &mut Cx<'_>, token: &Token<'_>, hint: &str) -> Lost {
     let message = format!("`{}` has no value that the option takes", token.value);
     cx.lost(codes::BAD_OPTION, message, &token.value_span, hint)
-}
-
-/// A number as C reads it: decimal, `0x…`, `0b…`, or octal behind `0` or `0o`.
-fn integer(text: &[u8]) -> Option<i32> {
-    let text = text.trim_start().to_str().ok()?;
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let prefixes = [("0x", 16), ("0X", 16), ("0b", 2), ("0o", 8), ("0", 8)];
-    let prefixed = prefixes.iter().find_map(|(prefix, radix)| Some((digits.strip_prefix(prefix)?, *radix)));
-    let (digits, radix) = prefixed.filter(|(digits, _)| !digits.is_empty()).unwrap_or((digits, 10));
-    // A second sign would be taken by `from_str_radix`.
-    let number = i64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?;
-    i32::try_from(if negative { -number } else { number }).ok()
-}
-
-fn log_level(text: &[u8]) -> Option<Option<u8>> {
-    if text == b"reset" {
-        return Some(None);
-    }
-    let named = LOG_LEVELS.iter().find(|(word, _)| word.as_bytes() == text).map(|(_, level)| *level);
-    let number = || match text {
-        [digit @ b'0'..=b'7'] => Some(digit - b'0'),
-        _ => None,
-    };
-    named.or_else(number).map(Some)
 }
 
 fn unknown_option(cx: &mut Cx<'_>, token: &Token<'_>) {

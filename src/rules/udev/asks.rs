@@ -7,8 +7,8 @@ use super::keys::{self, Key};
 use super::lex::{Operator, Token};
 use super::line::{Cx, Lost, Parts};
 use crate::rules::ir::{Builtin, Command, Condition, ConstKey, Import, Subject, Test};
-use crate::rules::template::Limit;
-use crate::text::{Case, Pattern, check_glob};
+use crate::rules::template::{Limit, Template};
+use crate::text::{Case, Pattern, check_glob, space};
 
 /// True for a condition that changes something: its line is worth running.
 pub(super) fn acts(subject: &Subject) -> bool {
@@ -45,9 +45,17 @@ fn name<'t>(token: &'t Token<'_>) -> &'t BStr {
 }
 
 fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost> {
-    let attribute = |cx: &mut Cx<'_>, limit| {
+    let path = |cx: &mut Cx<'_>, limit| {
         let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
         cx.name_template(name(token), &span, limit)
+    };
+    let attribute = |cx: &mut Cx<'_>| {
+        let template = path(cx, Limit::Value);
+        // In a name of another device's nothing is substituted.
+        match name(token).starts_with(b"[") {
+            true => Template::literal(name(token)).within(Limit::Value).into(),
+            false => template.into(),
+        }
     };
     Ok(match key {
         Key::Action => Subject::Action,
@@ -64,13 +72,13 @@ fn subject(cx: &mut Cx<'_>, token: &Token<'_>, key: Key) -> Result<Subject, Lost
         Key::Tag | Key::Tags => Subject::Tag,
         Key::Subsystem | Key::Subsystems => Subject::Subsystem,
         Key::Driver | Key::Drivers => Subject::Driver,
-        Key::Attr => Subject::Attribute(attribute(cx, Limit::Value)),
+        Key::Attr => Subject::Attribute(attribute(cx)),
         Key::Attrs => {
             parent_path(cx, token);
-            Subject::Attribute(attribute(cx, Limit::Value))
+            Subject::Attribute(attribute(cx))
         }
-        Key::Sysctl => Subject::Sysctl(attribute(cx, Limit::Path).into()),
-        Key::Test => Subject::File(cx.template(token, Limit::Path)),
+        Key::Sysctl => Subject::Sysctl(path(cx, Limit::Path).into()),
+        Key::Test => Subject::File(cx.template(token, Limit::Path).into()),
         Key::Program => Subject::Program(Command::Line(cx.template(token, Limit::Line).into())),
         Key::Import => Subject::Import(import(cx, token)?),
         Key::Result => Subject::Result,
@@ -106,7 +114,14 @@ fn compared(cx: &mut Cx<'_>, token: &Token<'_>, key: Key, operator: Operator) ->
         glob(cx, token);
         Pattern::new(&token.value, case)
     };
-    if operator == Operator::Match { Test::Is(pattern) } else { Test::IsNot(pattern) }
+    // To udev "anything" is "not empty": where there may be none at all, that holds for none, too.
+    let of_a_set = matches!(key, Key::Tag | Key::Tags | Key::Symlink);
+    match (token.value == "?*" && of_a_set, operator) {
+        (false, Operator::Match) => Test::Is(pattern),
+        (false, _) => Test::IsNot(pattern),
+        (true, Operator::Match) => Test::IsNot(Pattern::new(b"", case)),
+        (true, _) => Test::Is(Pattern::new(b"", case)),
+    }
 }
 
 fn glob(cx: &mut Cx<'_>, token: &Token<'_>) {
@@ -134,7 +149,7 @@ fn mask(cx: &mut Cx<'_>, token: &Token<'_>, operator: Operator) -> Result<Test, 
 }
 
 fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
-    let first = token.value.fields().next().unwrap_or_default();
+    let first = space::words(&token.value).next().unwrap_or_default();
     Ok(match name(token).as_bytes() {
         b"program" if keys::BUILTINS.iter().any(|known| known.as_bytes() == first) => {
             Import::Builtin(Box::new(builtin(cx, token)?))
@@ -142,22 +157,35 @@ fn import(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Import, Lost> {
         b"program" => Import::Program(Command::Line(cx.template(token, Limit::Line).into())),
         b"builtin" => Import::Builtin(Box::new(builtin(cx, token)?)),
         b"file" => Import::File(cx.template(token, Limit::Path)),
-        b"db" => Import::Db(cx.template(token, Limit::Path)),
-        b"cmdline" => Import::CommandLine(cx.template(token, Limit::Path)),
+        b"db" => Import::Db(key_as_it_stands(cx, token)),
+        b"cmdline" => Import::CommandLine(key_as_it_stands(cx, token)),
         _ => {
             let template = cx.template(token, Limit::Path);
             match template.constant() {
-                Some(text) => Import::Parent(Pattern::single(text, Case::Sensitive)),
-                None => Import::ParentNamed(template),
+                Some(text) if text.len() <= Limit::Path.most() => {
+                    Import::Parent(Pattern::single(text, Case::Sensitive))
+                }
+                _ => Import::ParentNamed(template),
             }
         }
     })
 }
 
+/// The key of an import in which udev substitutes nothing.
+fn key_as_it_stands(cx: &mut Cx<'_>, token: &Token<'_>) -> Template {
+    // what looks like a broken substitution is odd anyway
+    if cx.template(token, Limit::None).constant().is_none() {
+        let message = format!("nothing is substituted in `{}`: it is the key itself", token.value);
+        let hint = "write the key as it is called";
+        cx.warn(codes::BAD_TEMPLATE, message, &token.value_span, hint);
+    }
+    Template::literal(&token.value)
+}
+
 /// A builtin and its arguments.
 pub(super) fn builtin(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Builtin, Lost> {
-    let text = token.value.trim_start();
-    let name = text.fields().next().unwrap_or_default();
+    let text = space::trim_start(&token.value);
+    let name = space::words(text).next().unwrap_or_default();
     let of_udev = keys::BUILTINS.iter().any(|known| known.as_bytes() == name);
     let known = cx.known.builtins.iter().any(|known| known.as_bytes() == name);
     if !known && !of_udev {
@@ -169,7 +197,7 @@ pub(super) fn builtin(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Builtin, Los
         let message = format!("nameplate does not have udev's builtin `{}` yet", name.as_bstr());
         cx.warn(codes::MISSING_BUILTIN, message, &token.value_span, "it fails when it is run");
     }
-    let rest = text.get(name.len()..).unwrap_or_default().trim_start();
+    let rest = space::trim_start(text.get(name.len()..).unwrap_or_default());
     let exact = cx.is_verbatim(token);
     let start = token.inner.end.saturating_sub(rest.len());
     let span = if exact { start..token.inner.end } else { token.inner.clone() };

@@ -29,8 +29,8 @@ codes! {
     MISSING_BUILTIN = "missing-builtin", "A builtin of udev's that nameplate does not have; it fails when it is run.";
     BAD_OPTION = "bad-option", "A value that the option does not take; the line is left out.";
     UNKNOWN_OPTION = "unknown-option", "An option that nameplate does not have; the rest of the line stays.";
-    UNKNOWN_USER = "unknown-user", "A user that this system does not have; the rest of the line stays.";
-    UNKNOWN_GROUP = "unknown-group", "A group that this system does not have; the rest of the line stays.";
+    UNKNOWN_USER = "unknown-user", "A user that this system does not have: no rule says the owner then; the rest of the line stays.";
+    UNKNOWN_GROUP = "unknown-group", "A group that this system does not have: no rule says the group then; the rest of the line stays.";
     NAMES_OFF = "names-off", "A name in `OWNER` or `GROUP` where `resolve_names` is \"never\"; the rest of the line stays.";
     BAD_MODE = "bad-mode", "Permissions that are no octal number up to 7777; the rest of the line stays.";
     BAD_TAG = "bad-tag", "A tag with other bytes than letters, digits, `-` and `_`; it is refused at each event.";

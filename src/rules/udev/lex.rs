@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bstr::{BStr, BString, ByteSlice};
 
-use super::lines::is_space;
+use crate::text::space::is_space;
 
 /// What stands between a key and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -250,8 +250,14 @@ fn escape(rest: &[u8]) -> Option<(BString, usize)> {
         u32::from_str_radix(digits.to_str().ok().filter(|_| plain)?, radix).ok()
     };
     let unicode = |len| {
-        let code = char::from_u32(number(1, len, 16)?)?;
-        Some((BString::from(code.to_string()), 1 + len))
+        let code = number(1, len, 16)?;
+        let bytes = match char::from_u32(code) {
+            Some(code) => BString::from(code.to_string()),
+            // udev writes half of a surrogate pair as if it were a character.
+            None if len == 4 => three_bytes(code).into(),
+            None => return None,
+        };
+        Some((bytes, 1 + len))
     };
     let one = |byte: u8| Some((BString::from([byte]), 1));
     match rest.first()? {
@@ -270,6 +276,12 @@ fn escape(rest: &[u8]) -> Option<(BString, usize)> {
         b'0'..=b'7' => Some((BString::from([u8::try_from(number(0, 3, 8)?).ok()?]), 3)),
         _ => None,
     }
+}
+
+/// The three bytes that UTF-8 would have for a number of 16 bits.
+fn three_bytes(code: u32) -> Vec<u8> {
+    let part = |shift: u32, mask: u32| u8::try_from((code >> shift) & mask).unwrap_or_default();
+    vec![0xe0 | part(12, 0x0f), 0x80 | part(6, 0x3f), 0x80 | part(0, 0x3f)]
 }
 
 #[cfg(test)]
@@ -322,6 +334,7 @@ mod tests {
             (r#"A="a\nb""#, r"A=<a\\nb>"),
             (r#"A=e"a\nb\t\x41\101ä\U0001F600\s\"""#, "A=<a\\nb\\tAA\\xc3\\xa4\\xf0\\x9f\\x98\\x80 \\\">"),
             (r#"A=e"\\""#, r"A=<\\>"),
+            (r#"A=e"\ud800\377""#, r"A=<\xed\xa0\x80\xff>"),
             (r#"A==i"b""#, "A==i<b>"),
             (r#"A==ei"\x41",B==ie"b""#, "A==i<A> B==i<b>"),
             ("A=\"#\"", "A=<#>"),
@@ -350,7 +363,7 @@ mod tests {
             ("A=e\"\\q\"", "Escape@4..6"),
             ("A=e\"\\x4\"", "Escape@4..6"),
             ("A=e\"\\400\"", "Escape@4..6"),
-            ("A=e\"\\ud800\"", "Escape@4..6"),
+            ("A=e\"\\U0000d800\"", "Escape@4..6"),
             ("A=e\"a\\000\"", "Nul@5..9"),
             ("A=e\"a\\\"", "Unclosed@2..7"),
         ];

@@ -9,14 +9,10 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice};
 
 use crate::diag::{Place, SourceFile};
+use crate::text::space::is_space;
 
 /// A line of this many bytes, or a continued one of this many altogether, is refused (udev's limit).
 pub const LINE_MAX: usize = 16_384;
-
-/// The bytes that count as white space.
-pub(super) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
 
 /// A file cut into rules.
 #[derive(Debug)]
@@ -121,9 +117,10 @@ impl<'a> Lines<'a> {
                 None => (text, false),
             };
             let mut line = joined.take().unwrap_or_default();
-            line.push(text, range.start + skipped, start, whole.len());
+            line.push(text, range.start + skipped, start, whole.len(), goes_on);
             // Two backslashes before an empty line: the first of them is at the end now.
-            if !goes_on && text.is_empty() && line.text.last() == Some(&b'\\') {
+            let again = line.problem.is_none() && line.text.last() == Some(&b'\\');
+            if !goes_on && text.is_empty() && again {
                 line.text.pop();
                 goes_on = true;
             }
@@ -168,9 +165,10 @@ impl<'a> Lines<'a> {
 }
 
 impl Line {
-    fn push(&mut self, text: &[u8], raw: usize, line: Start, physical: usize) {
+    /// Adds a physical line of so many bytes; the backslash at the end of one that goes on counts for the limit.
+    fn push(&mut self, text: &[u8], raw: usize, line: Start, physical: usize, goes_on: bool) {
         self.pieces.push(Piece { at: self.text.len(), raw, line });
-        if physical >= LINE_MAX || self.text.len() + text.len() >= LINE_MAX {
+        if physical >= LINE_MAX || self.text.len() + text.len() + usize::from(goes_on) >= LINE_MAX {
             self.problem = Some(LineProblem::TooLong);
         }
         if self.problem.is_none() {

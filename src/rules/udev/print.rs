@@ -16,7 +16,7 @@ use crate::rules::ir::{
     StepKind, StringEscape, Subject, Test,
 };
 use crate::rules::template::{Part, Template, Var};
-use crate::text::{Case, Pattern};
+use crate::text::{Case, Pattern, space};
 
 /// What udev's language can't say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +161,20 @@ fn said(template: &Template) -> Said<&BStr> {
     }
 }
 
+/// The name of an attribute that is compared; of another device's it is read as it stands.
+fn attribute(name: &Template) -> Said<&BStr> {
+    match (name.constant(), name.text().starts_with(b"[")) {
+        (Some(constant), _) if constant.starts_with(b"[") => Ok(constant),
+        (None, true) => Err(format!("a substitution in the name `{}`", name.text())),
+        _ => said(name),
+    }
+}
+
+/// The text of a name in which udev substitutes nothing.
+fn verbatim(name: &Template) -> Said<&BStr> {
+    name.constant().ok_or_else(|| format!("a substitution in the name `{}`", name.text()))
+}
+
 fn condition_token(condition: &Condition, above: bool) -> Said {
     let Condition { subject, test } = condition;
     match subject {
@@ -197,7 +211,7 @@ fn import(source: &Import, sign: &str) -> Said {
     let (kind, value): (&str, BString) = match source {
         Import::Program(command) => {
             let line = line(command)?;
-            let first = line.fields().next().unwrap_or_default();
+            let first = space::words(&line).next().unwrap_or_default();
             if super::keys::BUILTINS.iter().any(|builtin| builtin.as_bytes() == first) {
                 return Err(format!("a program of the name of a builtin, `{line}`"));
             }
@@ -205,8 +219,8 @@ fn import(source: &Import, sign: &str) -> Said {
         }
         Import::Builtin(builtin) => ("builtin", builtin_line(builtin)?),
         Import::File(path) => ("file", said(path)?.into()),
-        Import::Db(key) => ("db", said(key)?.into()),
-        Import::CommandLine(key) => ("cmdline", said(key)?.into()),
+        Import::Db(key) => ("db", verbatim(key)?.into()),
+        Import::CommandLine(key) => ("cmdline", verbatim(key)?.into()),
         Import::ParentNamed(pattern) => ("parent", said(pattern)?.into()),
         Import::Parent(pattern) => {
             if Pattern::single(pattern.text(), Case::Sensitive) != *pattern {
@@ -227,8 +241,8 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
         (Subject::Subsystem, true) => ("SUBSYSTEMS", None),
         (Subject::Driver, false) => ("DRIVER", None),
         (Subject::Driver, true) => ("DRIVERS", None),
-        (Subject::Attribute(name), false) => ("ATTR", Some(said(name)?)),
-        (Subject::Attribute(name), true) => ("ATTRS", Some(said(name)?)),
+        (Subject::Attribute(name), false) => ("ATTR", Some(attribute(name)?)),
+        (Subject::Attribute(name), true) => ("ATTRS", Some(attribute(name)?)),
         (Subject::Tag, false) => ("TAG", None),
         (Subject::Tag, true) => ("TAGS", None),
         (Subject::Action, false) => ("ACTION", None),
@@ -249,7 +263,7 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
         Test::Is(pattern) => ("==", pattern),
         Test::IsNot(pattern) => ("!=", pattern),
         // An attribute may be there and empty.
-        Test::Exists(true) if matches!(subject, Subject::Attribute(_)) => {
+        Test::Exists(true) if matches!(subject, Subject::Attribute(_) | Subject::Tag | Subject::Link) => {
             return token(key, attribute, "==", b"*", Case::Sensitive);
         }
         Test::Exists(true) => return token(key, attribute, "==", b"?*", Case::Sensitive),
@@ -264,7 +278,9 @@ fn compared(subject: &Subject, test: &Test, above: bool) -> Said {
     if three || Pattern::new(pattern.text(), pattern.case()) != *pattern {
         return Err(format!("the pattern `{}`", pattern.text()));
     }
-    token(key, attribute, operator, pattern.text(), pattern.case())
+    // Of what there may be none "?*" means another thing, and no tag and no link is empty.
+    let any = pattern.text() == "?*" && matches!(subject, Subject::Tag | Subject::Link);
+    token(key, attribute, operator, if any { b"*" } else { pattern.text() }, pattern.case())
 }
 
 /// The words of a command in one line.
@@ -334,9 +350,7 @@ fn effect_tokens(effect: &Effect, fixed: bool) -> Said<Vec<BString>> {
         }
         Effect::Tag { op, tag } => plain("TAG", list_sign(*op, false)?, said(tag)?),
         Effect::WriteAttribute { name, value } => {
-            let name =
-                name.constant().ok_or_else(|| format!("a substitution in the name `{}`", name.text()))?;
-            token("ATTR", Some(name), "=", said(value)?, Case::Sensitive)
+            token("ATTR", Some(verbatim(name)?), "=", said(value)?, Case::Sensitive)
         }
         Effect::WriteSysctl { name, value } => {
             token("SYSCTL", Some(said(name)?), "=", said(value)?, Case::Sensitive)
@@ -383,7 +397,9 @@ fn principal(who: &Principal) -> Said {
             text.into()
         }
         // The text of a template: a `$` in a name is doubled.
-        Principal::Named { name, .. } => name.replace(b"$", b"$$").replace(b"%", b"%%").into(),
+        Principal::Named { name, .. } | Principal::Unknown(name) => {
+            name.replace(b"$", b"$$").replace(b"%", b"%%").into()
+        }
         Principal::Template(template) => said(template)?.into(),
     })
 }

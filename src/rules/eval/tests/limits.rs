@@ -6,7 +6,7 @@ use crate::rules::ir::{Condition, Subject};
 use crate::rules::template::Limit;
 
 fn attribute(limit: Limit, test: Test) -> StepKind {
-    StepKind::When(Condition { subject: Subject::Attribute(template("long").within(limit)), test })
+    StepKind::When(Condition { subject: Subject::Attribute(template("long").within(limit).into()), test })
 }
 
 fn value(text: &str, limit: Limit) -> StepKind {

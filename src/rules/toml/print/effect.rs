@@ -6,7 +6,7 @@ use super::condition::{builtin, command};
 use super::text::{in_list, key, one_or_list, said, string, template, utf8};
 use super::{Entries, Said};
 use crate::diag::Place;
-use crate::rules::ir::{Access, Effect, ListOp, Mode, Principal, StringEscape};
+use crate::rules::ir::{Access, Dump, Effect, LOG_LEVELS, ListOp, Mode, Principal, StringEscape};
 use crate::rules::toml::LABEL_KEYS;
 use crate::rules::toml::effect::final_key;
 
@@ -32,7 +32,7 @@ pub(super) const EFFECTS: &[(Chooser, Printer)] = &[
         |_| Ok(vec![("access".into(), string("active-user"))]),
     ),
     (|effect| matches!(effect, Effect::Watch(_)), |all| last(all, "watch", watch)),
-    (|effect| matches!(effect, Effect::StringEscape(_) | Effect::DbPersist), options),
+    (is_option, options),
     (|effect| matches!(effect, Effect::StaticNode { .. }), static_nodes),
     (|effect| matches!(effect, Effect::RunBuiltin { .. }), builtins),
     (|effect| matches!(effect, Effect::Run { .. }), programs),
@@ -63,7 +63,8 @@ fn name(effect: &Effect) -> Said {
 fn account(effect: &Effect) -> Said {
     match effect {
         Effect::Owner(Principal::Id(id)) | Effect::Group(Principal::Id(id)) => Ok(id.to_string()),
-        Effect::Owner(Principal::Named { name, .. }) | Effect::Group(Principal::Named { name, .. }) => {
+        Effect::Owner(Principal::Named { name, .. } | Principal::Unknown(name))
+        | Effect::Group(Principal::Named { name, .. } | Principal::Unknown(name)) => {
             let name = utf8(name.as_bstr())?;
             if name.is_empty() || name.contains(['$', '%']) || name.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(format!("the account `{name}`"));
@@ -190,7 +191,7 @@ fn writes(all: &[&Effect]) -> Said<Entries> {
     let mut out: Entries = Vec::new();
     for effect in all {
         let (group, name, value) = match effect {
-            Effect::WriteAttribute { name, value } => ("attr", name, value),
+            Effect::WriteAttribute { name, value } => ("attr", &**name, value),
             Effect::WriteSysctl { name, value } => ("sysctl", &**name, value),
             _ => return wrong(),
         };
@@ -203,11 +204,22 @@ fn writes(all: &[&Effect]) -> Said<Entries> {
     Ok(out)
 }
 
+fn is_option(effect: &Effect) -> bool {
+    matches!(effect, Effect::StringEscape(_) | Effect::DbPersist | Effect::LogLevel(_) | Effect::Dump(_))
+}
+
 fn options(all: &[&Effect]) -> Said<Entries> {
     let one = |effect: &&Effect| match effect {
         Effect::StringEscape(StringEscape::None) => Ok(string("string_escape=none")),
         Effect::StringEscape(StringEscape::Replace) => Ok(string("string_escape=replace")),
         Effect::DbPersist => Ok(string("db_persist")),
+        Effect::Dump(Dump::Text) => Ok(string("dump")),
+        Effect::Dump(Dump::Json) => Ok(string("dump-json")),
+        Effect::LogLevel(None) => Ok(string("log_level=reset")),
+        Effect::LogLevel(Some(level)) => {
+            let word = LOG_LEVELS.iter().find(|(_, number)| number == level).map(|(word, _)| *word);
+            word.map_or_else(wrong, |word| Ok(string(&format!("log_level={word}"))))
+        }
         _ => wrong(),
     };
     Ok(vec![("options".into(), one_or_list(&all.iter().map(one).collect::<Said<Vec<_>>>()?))])
