@@ -137,8 +137,11 @@ nosuch
 fn plain(text: &str, systemd: u32) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
-        let bare = line.trim_start_matches([' ', '│', '┆']);
-        if bare.contains("==\"(not readable)\"") || (systemd < 255 && bare.starts_with("J: ")) {
+        let bare = line.trim_start_matches([' ', '\t', '│', '┆']);
+        // a counter
+        let counts = bare.starts_with("ATTR")
+            && ["{power/runtime_active_time}", "{inflight}", "{stat}"].iter().any(|name| bare.contains(name));
+        if counts || bare.contains("==\"(not readable)\"") || (systemd < 255 && bare.starts_with("J: ")) {
             continue;
         }
         if systemd < 257 && bare.starts_with("B: ") {
@@ -149,12 +152,19 @@ fn plain(text: &str, systemd: u32) -> String {
             words.sort_unstable();
             words.join(&separator.to_string())
         };
+        // the same in JSON
+        let line = &match line.split_once('"').filter(|_| bare.starts_with(['{', '"', '\u{1e}'])) {
+            Some(_) => json_sorted(line),
+            None => line.to_owned(),
+        };
         lines.push(match line.split_once('=') {
             Some((key, value)) if key.ends_with("DEVLINKS") => format!("{key}={}", sorted(' ', value)),
             Some((key, value)) if key.ends_with("TAGS") => format!("{key}={}", sorted(':', value)),
             _ if line.starts_with("disk/") || line.starts_with("zero/") || line.starts_with("/dev/") => {
                 sorted(' ', line)
             }
+            // tags without their name
+            _ if line.starts_with(':') => sorted(':', line),
             _ => line.to_owned(),
         });
     }
@@ -167,6 +177,26 @@ fn plain(text: &str, systemd: u32) -> String {
     lines.join("\n")
 }
 
+/// Links and tags in order, and no counter, in a line of JSON.
+fn json_sorted(line: &str) -> String {
+    let mut words: Vec<String> = line.split('"').map(str::to_owned).collect();
+    for at in 2..words.len() {
+        let separator = match words[at - 2].as_str() {
+            "DEVLINKS" => " ",
+            "TAGS" | "CURRENT_TAGS" => ":",
+            "power/runtime_active_time" | "inflight" | "stat" => {
+                words[at].clear();
+                continue;
+            }
+            _ => continue,
+        };
+        let mut parts: Vec<&str> = words[at].split(separator).collect();
+        parts.sort_unstable();
+        words[at] = parts.join(separator);
+    }
+    words.join("\"")
+}
+
 /// What is asked for a person's eyes only, in words of our own.
 fn head_left_out(form: &str, text: &str) -> String {
     if form.contains("-a ") || form.contains("--attribute-walk") {
@@ -175,6 +205,20 @@ fn head_left_out(form: &str, text: &str) -> String {
         return text[at..].trim_end().to_owned();
     }
     text.to_owned()
+}
+
+/// Asks both until they agree, or differ for the third time: other tests' devices come and go between the two.
+fn lasting_differences(forms: &str, tree: &Path) -> (usize, Vec<String>) {
+    let (asked, mut found) = differences(forms, "", Some(tree));
+    for _again in 0..2 {
+        let form = |text: &String| text.lines().next().unwrap().trim_start_matches("udevadm ").to_owned();
+        let left: Vec<String> = found.iter().map(form).collect();
+        if left.is_empty() {
+            break;
+        }
+        found = differences(&left.join("\n"), "", Some(tree)).1;
+    }
+    (asked, found)
 }
 
 /// Asks both; the forms that are answered differently. `tree`: a Debian whose udevadm is asked, in place of this machine's.
@@ -221,7 +265,7 @@ fn answers_as_systemds_does() {
 fn answers_as_systemd_257_does() {
     let Some(tree) = tree() else { return };
     let forms = include_str!("forms-257.txt");
-    let (asked, found) = differences(forms, "", Some(&tree));
+    let (asked, found) = lasting_differences(forms, &tree);
     assert!(asked > 600, "{asked}");
     eprintln!("{asked} forms asked of systemd's and of ours");
     assert!(found.is_empty(), "{} of {asked} differ:\n{}", found.len(), found.join("\n\n"));

@@ -85,7 +85,9 @@ udevadm control --reload
 $UDEVADM monitor --udev --property --tag-match=zz >/run/monitor &
 monitor=$!
 until grep -q ^UDEV.-. /run/monitor; do :; done
-until grep -q 'zero (mem)' /run/monitor; do udevadm trigger --settle --sysname-match=zero; done
+# the last line of an event
+until grep -q '^CURRENT_TAGS=:zz:$' /run/monitor; do udevadm trigger --settle --sysname-match=zero; done
+grep -q 'zero (mem)' /run/monitor
 kill $monitor
 grep -q '^DEVLINKS=/dev/zz$' /run/monitor
 grep -q '^TAGS=:zz:$' /run/monitor

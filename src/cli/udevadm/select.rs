@@ -75,6 +75,14 @@ pub(super) enum Wanted {
 }
 
 impl Filters {
+    /// Refuses a tag without a name.
+    pub(super) fn tags_are_names(&self) -> Result<(), Refused> {
+        match self.tag_match.iter().any(|tag| tag.is_empty()) {
+            true => Err(Refused::new("Failed to scan devices: Invalid argument")),
+            false => Ok(()),
+        }
+    }
+
     /// The devices that `--name-match` and `--parent-match` name.
     pub(super) fn tops(&self, context: &Context, machine: &Machine) -> Result<Vec<DevPath>, Refused> {
         let names = self.name_match.iter().map(|name| (name, Below::Dev));

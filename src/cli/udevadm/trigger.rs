@@ -83,9 +83,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         "all" => Kind::All,
         other => return Err(Refused::new(format!("Unknown type --type={other}"))),
     };
-    if options.filters.tag_match.iter().any(|tag| tag.is_empty()) {
-        return Err(Refused::new("Failed to scan devices: Invalid argument"));
-    }
+    options.filters.tags_are_names()?;
     let machine = Machine::new(context);
     let mut tops = options.filters.tops(context, &machine)?;
     for argument in &options.devices {

@@ -116,6 +116,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     }
     let tops = options.filters.tops(context, &machine)?;
     if options.export_db {
+        options.filters.tags_are_names()?;
         for known in options.filters.select(&machine, Kind::Devices, &tops, Wanted::All) {
             // what was looked up by its number
             let by_number = !options.filters.tag_match.is_empty() && known.has_number();
