@@ -155,7 +155,7 @@ fn names(lists: &[String]) -> Vec<String> {
 fn well_formed(filters: &Filters) -> Result<(), Refused> {
     let pairs = filters.attr_match.iter().chain(&filters.attr_nomatch).chain(&filters.property_match);
     for pair in pairs {
-        if !pair.as_bytes().find_byte(b'=').is_some_and(|at| at > 0) {
+        if pair.as_bytes().find_byte(b'=').is_none_or(|at| at == 0) {
             return Err(Refused::new(format!("Failed to parse '{}', expected KEY=VALUE", pair.display())));
         }
     }
