@@ -10,7 +10,7 @@ use crate::daemon::control::protocol::Mode;
 use crate::daemon::{self, Settings, mode};
 use crate::diag;
 use crate::log;
-use crate::sys::process::close_inherited_on_exec;
+use crate::sys::process::{close_inherited_on_exec, heed_inherited_signals};
 
 /// Run the device manager
 ///
@@ -82,6 +82,7 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
         config_source: context.config_source.clone(),
         config: config.clone(),
     };
+    heed_inherited_signals();
     if let Err(error) = close_inherited_on_exec() {
         tracing::debug!(%error, "programs of rules inherit what this process was started with");
     }

@@ -17,7 +17,7 @@ use bstr::BString;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigHandler, Signal, killpg};
 use nix::unistd::Pid;
 
 /// How much of standard output is kept.
@@ -316,6 +316,17 @@ pub fn close_inherited_on_exec() -> Result<(), Errno> {
     Errno::result(result).map(drop)
 }
 
+/// Signals that whoever started this process had it ignore mean again what they usually mean, for the programs that it runs.
+/// To be called once at start, before any handler is installed.
+pub fn heed_inherited_signals() {
+    // std has handlers of its own for the first two; it ignores the third, and gives it back to the programs it starts
+    let left = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGPIPE, Signal::SIGKILL, Signal::SIGSTOP];
+    for signal in Signal::iterator().filter(|signal| !left.contains(signal)) {
+        // SAFETY: the usual action runs no code of this process
+        let _known = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
+    }
+}
+
 fn open_pidfd(child: &Child) -> Result<OwnedFd, Errno> {
     // SAFETY: takes two integers and touches no memory
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
@@ -327,6 +338,7 @@ fn open_pidfd(child: &Child) -> Result<OwnedFd, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bstr::ByteSlice;
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -337,6 +349,22 @@ mod tests {
 
     fn sh(script: &str) -> Finished {
         sh_for(script, LONG)
+    }
+
+    #[test]
+    fn programs_heed_every_signal() {
+        // SAFETY: ignoring a signal runs no code, and nobody else here waits for this one
+        unsafe { nix::sys::signal::signal(Signal::SIGWINCH, SigHandler::SigIgn) }.unwrap();
+        let ignored = || {
+            let argv = ["/bin/sh".into(), "-c".into(), "grep SigIgn /proc/self/status".into()];
+            let said = run(&argv, [], Path::new("/"), LONG).stdout;
+            let mask = said.to_str().unwrap().trim_start_matches("SigIgn:").trim();
+            // 32 and 33 are the C library's own
+            u64::from_str_radix(mask, 16).unwrap() & !(3 << 31)
+        };
+        assert_eq!(ignored(), 1 << (Signal::SIGWINCH as i32 - 1));
+        heed_inherited_signals();
+        assert_eq!(ignored(), 0);
     }
 
     #[test]
