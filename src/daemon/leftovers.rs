@@ -1,9 +1,9 @@
-//! Owns the end of what programs of rules leave running: once they have been quiet and no event is handled it is killed, as udevd
-//! does.
-//! Who wants a process to stay asks the service manager to start it.
+//! Owns the end of what programs of rules leave running: once they have been quiet and no event is handled it is killed, as
+//! udevd does. Who wants a process to stay asks the service manager to start it.
 //!
-//! Only where the service manager has given the daemon a control group of its own (`Delegate=`): what else is in the group
-//! is nobody's but the programs'. The daemon's own processes are its children; what is left behind is nobody's child here.
+//! Only where the service manager has started the daemon as a service and given it a control group of its own
+//! (`Delegate=`): what else is in the group is nobody's but the programs'. A container's group may be marked so too, but is
+//! not the daemon's alone. The daemon's own processes are its children; what is left behind is nobody's child here.
 //! Only reads the control group's files, so that `ProtectControlGroups=` may be set.
 
 use std::collections::HashSet;
@@ -64,6 +64,8 @@ impl Leftovers {
 
 /// The directory of the daemon's control group, if it is the daemon's own.
 fn own_group(roots: &Roots) -> Option<PathBuf> {
+    // what systemd.exec(5) sets for each process of a service
+    std::env::var_os("INVOCATION_ID")?;
     let text = fs::read(roots.proc.join("self/cgroup")).ok()?;
     let top = roots.sys.join("fs/cgroup");
     groups(&text).into_iter().map(|group| top.join(group)).find(|group| is_delegated(group))

@@ -149,7 +149,8 @@ impl World {
             (None, None) => command.arg("--link-dir").arg(self.links_dir()),
             (None, Some(_)) => &mut command,
         };
-        command.args(&self.options).args(arguments).env("NO_COLOR", "1");
+        // as a service manager starts it
+        command.args(&self.options).args(arguments).env("NO_COLOR", "1").env("INVOCATION_ID", "0");
         command
     }
 
