@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bstr::{BString, ByteSlice};
 use nix::errno::Errno;
 
+use super::label::{self, Labels};
 use super::netif::exchange::Exchange;
 use super::netif::{self, Renamed};
 use super::node::{NodeChange, NodeDir, Permissions};
@@ -54,8 +55,9 @@ pub fn interface(names: &Exchange, plan: &Plan) -> Option<Errno> {
     None
 }
 
-/// Gives the node the owner, group and mode that rules ask for. A node that has gone is no error.
-pub fn permissions(nodes: &NodeDir, plan: &Plan) {
+/// Gives the node the owner, group and mode that rules ask for, and its security labels: those of rules, or the policy's. A
+/// node that has gone is no error.
+pub fn permissions(nodes: &NodeDir, labels: &Labels, plan: &Plan) {
     let Some(node) = &plan.node else { return };
     let want = Permissions {
         owner: node.owner.as_ref().map(|owner| owner.value.id),
@@ -86,8 +88,14 @@ pub fn permissions(nodes: &NodeDir, plan: &Plan) {
     if !changed && plan.event.action != Action::Add {
         return;
     }
+    let of_rules = node.labels.iter().any(|(module, _)| module == "selinux");
+    if let Some(label) = labels.of_node(&name, node.number).filter(|_| !of_rules)
+        && let Err(error) = nodes.set_label(&name, node.number, label::SELINUX, &label)
+    {
+        tracing::warn!(%error, "the node keeps its label");
+    }
     for (module, label) in &node.labels {
-        let attribute = if module == "smack" { "security.SMACK64" } else { "security.selinux" };
+        let attribute = if module == "smack" { "security.SMACK64" } else { label::SELINUX };
         if let Err(error) = nodes.set_label(&name, node.number, attribute, &label.value) {
             tracing::warn!(RULE = %label.from, %error, "the node keeps its label");
         }

@@ -7,6 +7,7 @@ pub mod deed;
 pub mod disk;
 pub mod event;
 pub mod input;
+pub mod label;
 pub mod links;
 pub mod modules;
 pub mod names;

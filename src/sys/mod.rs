@@ -15,5 +15,6 @@ pub mod netlink;
 pub mod process;
 pub mod random;
 pub mod rtnetlink;
+pub mod selinux;
 pub mod seqpacket;
 pub mod xattr;

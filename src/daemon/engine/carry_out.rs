@@ -111,7 +111,7 @@ impl Engine {
         record: &Record,
     ) -> Vec<LinkReport> {
         if self.site.reach == Reach::Everything {
-            event::permissions(&self.nodes, plan);
+            event::permissions(&self.nodes, &self.labels, plan);
         }
         let kept = old.map(|old| &old.links).into_iter().flatten();
         let going: Vec<LinkName> = kept.filter(|link| !record.links.contains(*link)).cloned().collect();

@@ -21,6 +21,7 @@ use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
 use crate::daemon::{DaemonError, here, report, start};
 
+use crate::apply::label::Labels;
 use crate::apply::links::LinkFarm;
 use crate::apply::names::{Former, LinkReport, Names};
 use crate::apply::netif::exchange::Exchange;
@@ -127,6 +128,7 @@ pub struct Engine {
     database: Database,
     numbers: Indexes,
     nodes: NodeDir,
+    labels: Labels,
     accounts: Box<dyn Accounts + Send + Sync>,
     programs: Programs,
     shared: builtin::Shared,
@@ -161,6 +163,7 @@ impl Engine {
         let nodes = NodeDir::open(&site.roots.dev).map_err(failed(&site.roots.dev))?;
         Ok(Self {
             nodes,
+            labels: Labels::of_system(&site.roots),
             accounts: accounts_of(&site.roots, site.resolve_names),
             tree: Tree::new(Source::Live(site.roots.sys.clone())),
             names: Names::new(farm),
