@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -177,7 +177,7 @@ struct Running {
 
 impl Running {
     fn new(mut child: Child, deadline: Option<Instant>) -> Self {
-        let pidfd = open_pidfd(&child).ok();
+        let pidfd = open_pidfd(child.id()).ok();
         let stdout = Pipe::new(child.stdout.take(), Keep::First(STDOUT_MAX));
         let stderr = Pipe::new(child.stderr.take(), Keep::Last(STDERR_MAX));
         Self { child, pidfd, stdout, stderr, deadline }
@@ -327,9 +327,29 @@ pub fn heed_inherited_signals() {
     }
 }
 
-fn open_pidfd(child: &Child) -> Result<OwnedFd, Errno> {
+/// A process that is meant even when its number is another's by now: pidfd_open(2).
+#[derive(Debug)]
+pub struct Held(OwnedFd);
+
+impl Held {
+    /// The process of that number. Error: `ESRCH` if there is none, `ENOSYS` before Linux 5.3.
+    pub fn of(pid: u32) -> Result<Self, Errno> {
+        open_pidfd(pid).map(Self)
+    }
+
+    /// Kills it with `SIGKILL`. Error: `ESRCH` if it has ended, `EPERM` if it is not this user's.
+    pub fn kill(&self) -> Result<(), Errno> {
+        let none = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open, and the kernel reads nothing through a null pointer
+        let result =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), libc::SIGKILL, none, 0) };
+        Errno::result(result).map(drop)
+    }
+}
+
+fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: takes two integers and touches no memory
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the call has just opened this descriptor (close-on-exec) and nobody else knows it
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
