@@ -8,7 +8,6 @@ use bstr::{BString, ByteSlice};
 use nix::errno::Errno;
 
 use super::engine::Handled;
-
 use crate::ids::{SeqNum, Tag};
 use crate::machine;
 use crate::properties::Properties;

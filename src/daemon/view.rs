@@ -8,7 +8,6 @@ use std::path::Path;
 use super::control::protocol::{EventEntry, EventSource, text};
 use super::engine::Handled;
 use crate::machine;
-
 use crate::properties::Properties;
 use crate::uevent::Uevent;
 

@@ -33,8 +33,17 @@ const EVENT_PATIENCE: Duration = Duration::from_secs(180);
 /// A device whose node is written all the time gets one event in this time, not one for each writer.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// Programs that write at each event make the next one: it is put off by twice the time so often.
+/// Programs that write at each event make the next one: so often it is put off, each time by twice the time, and then it is
+/// asked for no more.
 const DOUBLINGS: u32 = 10;
+/// So many writers in a row that came too soon, and somebody should know who writes all the time.
+const STORM: u32 = 40;
+
+/// How long the event after one in which programs may have written is put off, when it was so `own` times in a row. `None`:
+/// for ever.
+fn pause_after_own(own: u32) -> Option<Duration> {
+    (own < DOUBLINGS).then(|| SHORTEST * 2_u32.pow(own))
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -73,7 +82,7 @@ struct Pace {
     too_soon: u32,
     /// Events in a row in which programs may have written.
     own: Arc<AtomicU32>,
-    /// The event that is to be asked for is, whatever was written.
+    /// The event that is still to be asked for is to be, whatever was written.
     sure: Arc<AtomicBool>,
 }
 
@@ -105,9 +114,6 @@ impl Nodes {
         Some(known)
     }
 }
-
-/// So many of them, and somebody should know who writes all the time.
-const STORM: u32 = 40;
 
 /// How things stand with writers.
 enum Standing {
@@ -325,7 +331,13 @@ impl Watches {
         let pace = nodes.paces.entry(devpath.clone()).or_default();
         let now = Instant::now();
         let own = if unless.is_some() { pace.own.fetch_add(1, Ordering::SeqCst) } else { 0 };
-        let shortest = SHORTEST * 2_u32.pow(own.min(DOUBLINGS));
+        let Some(shortest) = pause_after_own(own) else {
+            if own == DOUBLINGS {
+                let node = node.display();
+                tracing::warn!(DEVPATH = %devpath, "programs of rules write to {node} at each event of it: what they write makes no more events");
+            }
+            return;
+        };
         let wait = match pace.last {
             // one is already on its way, and it will see what this writer wrote
             Some(last) if last > now => {
@@ -447,5 +459,42 @@ impl Written {
 fn change(device: &Path) {
     if let Err(error) = std::fs::write(device.join("uevent"), "change") {
         tracing::debug!(device = %device.display(), %error, "no change event after a writer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_always_write_do_not_go_on_for_ever() {
+        let pauses: Vec<_> = (0..).map_while(pause_after_own).map(|pause| pause.as_millis()).collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000]);
+
+        let dir = tempfile::tempdir().unwrap();
+        let devpath = DevPath::new(b"/devices/virtual/block/x").unwrap();
+        let device = dir.path().join("devices/virtual/block/x");
+        std::fs::create_dir_all(&device).unwrap();
+        let (node, uevent) = (dir.path().join("node"), device.join("uevent"));
+        let write =
+            |sectors: u32| std::fs::write(device.join("stat"), format!("0 0 0 0 0 0 {sectors}")).unwrap();
+        let watches = Watches::start(dir.path()).unwrap();
+        for (own, is_asked) in [(0, true), (DOUBLINGS, false)] {
+            std::fs::write(&uevent, "").unwrap();
+            std::fs::write(&node, "").unwrap();
+            write(1);
+            let pace = Pace { own: Arc::new(AtomicU32::new(own)), ..Pace::default() };
+            watches.nodes().paces.insert(devpath.clone(), pace);
+            watches.begin(&node, &devpath);
+            std::fs::write(&node, "x").unwrap();
+            write(2);
+            watches.keep(&node, &devpath, Closers::ProgramsToo).unwrap();
+            while watches.pending.load(Ordering::SeqCst) > 0 {
+                std::thread::yield_now();
+            }
+            let asked = std::fs::read_to_string(&uevent).unwrap();
+            assert_eq!(asked, if is_asked { "change" } else { "" }, "{own} times before");
+            watches.remove(&node, &devpath);
+        }
     }
 }

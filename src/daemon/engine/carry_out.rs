@@ -7,7 +7,6 @@ use crate::apply::disk::{self, DiskLock};
 use crate::apply::event;
 use crate::apply::links::Placed;
 use crate::apply::names::LinkReport;
-
 use crate::decide::Plan;
 use crate::device::{Device, Reader};
 use crate::ids::{Action, DevPath, DeviceId, LinkName, NodeKind};

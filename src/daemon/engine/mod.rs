@@ -16,18 +16,17 @@ use nix::errno::Errno;
 
 use crate::apply::deed::Deeds;
 use crate::apply::event::{self, Programs};
-use crate::apply::modules::Modules;
-use crate::daemon::origins::Origins;
-use crate::daemon::programs::{Asking, Memory};
-use crate::daemon::{DaemonError, here, report, start};
-
 use crate::apply::label::Labels;
 use crate::apply::links::LinkFarm;
+use crate::apply::modules::Modules;
 use crate::apply::names::{Former, LinkReport, Names};
 use crate::apply::netif::exchange::Exchange;
 use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::config::ResolveNames;
+use crate::daemon::origins::Origins;
+use crate::daemon::programs::{Asking, Memory};
+use crate::daemon::{DaemonError, here, report, start};
 use crate::decide::{
     DeedRunner, Effects, Event, EventHost, Globals, Live, NoDeeds, OthersRecords, Plan, ProgramRunner,
     Records, Surroundings, Unwriting, decide,

@@ -88,7 +88,7 @@ impl<H: Host> Evaluation<'_, H> {
 
     fn program_result(&mut self, argv: &[BString]) -> Result<(), String> {
         let stdout = self.run_now(argv)?;
-        let text = until_nul(&stdout).trim_end_with(|c| c == '\n');
+        let text = stdout.trim_end_with(|c| c == '\n');
         self.result = replace_unsafe(text, SafeExtra::Value);
         Ok(())
     }
@@ -100,8 +100,7 @@ impl<H: Host> Evaluation<'_, H> {
         let environment = self.environment();
         let output = self.host.program(argv, &environment);
         if output.success {
-            // To udev it is a text of C's, which a NUL ends.
-            Ok(output.stdout.split(|b| *b == 0).next().unwrap_or_default().into())
+            Ok(until_nul(&output.stdout).into())
         } else {
             Err(output.failure.unwrap_or_else(|| "it failed".into()))
         }
@@ -112,7 +111,7 @@ impl<H: Host> Evaluation<'_, H> {
             Import::Program(command) => {
                 let argv = self.argv(command)?;
                 let stdout = self.run_now(&argv)?;
-                self.without_empty(parse_lines(whole_lines(until_nul(&stdout))))
+                self.without_empty(parse_lines(whole_lines(&stdout)))
             }
             Import::Builtin(builtin) => {
                 let arguments = self.argv(&builtin.arguments)?;

@@ -11,6 +11,7 @@ mod known;
 mod outcome;
 #[cfg(test)]
 mod reads;
+mod refusal;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -22,8 +23,8 @@ use std::collections::BTreeSet;
 use bstr::BString;
 
 pub(super) use self::condition::holds;
-pub use self::effect::CODES;
 pub use self::outcome::{Account, Before, EventFacts, Given, Job, Outcome, Target, Write};
+pub use self::refusal::CODES;
 use super::compile::Compiled;
 use super::host::Host;
 use super::ir::{Condition, Rule, Step, StepKind, StringEscape, Subject};
