@@ -5,10 +5,11 @@
 mod again;
 mod beside;
 mod carry_out;
+mod take_over;
 
 pub use self::beside::complete;
+pub(super) use self::take_over::Present;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -19,22 +20,21 @@ use crate::apply::event::{self, Programs};
 use crate::apply::label::Labels;
 use crate::apply::links::LinkFarm;
 use crate::apply::modules::Modules;
-use crate::apply::names::{Former, LinkReport, Names};
+use crate::apply::names::{LinkReport, Names};
 use crate::apply::netif::exchange::Exchange;
 use crate::apply::node::NodeDir;
 use crate::builtin;
 use crate::config::ResolveNames;
 use crate::daemon::origins::Origins;
 use crate::daemon::programs::{Asking, Memory};
-use crate::daemon::{DaemonError, here, report, start};
+use crate::daemon::{DaemonError, here, report};
 use crate::decide::{
     DeedRunner, Effects, Event, EventHost, Globals, Live, NoDeeds, OthersRecords, Plan, ProgramRunner,
     Records, Surroundings, Unwriting, decide,
 };
 use crate::device::{Device, Facts, Source, Tree};
-use crate::ids::{Action, DevPath, DeviceId, LinkName};
+use crate::ids::{Action, DevPath, DeviceId};
 use crate::log;
-use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::Job;
@@ -92,15 +92,6 @@ pub struct Site {
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added.
     pub read_only_disks: bool,
-}
-
-/// A device that was there at the start.
-#[derive(Debug)]
-pub struct Present {
-    /// The device.
-    pub device: Device,
-    /// Its `uevent` file, so that it is not read twice.
-    pub properties: Properties,
 }
 
 /// What became of one event.
@@ -243,50 +234,6 @@ impl Engine {
         self.tree.get(&uevent.devpath).is_some() || self.record(&uevent.device_id()).is_some()
     }
 
-    /// Fills the tree and takes over the names and records of a former run: who held a name keeps it, and what belongs
-    /// to devices that are no longer there is removed. To be called before the first event; all devices, parents first.
-    pub fn take_over(&self) -> Result<Vec<Present>, DaemonError> {
-        let mut devices = Vec::new();
-        self.tree.walk_with(|device, properties| {
-            devices.push(Present { device: device.clone(), properties });
-        });
-        if self.site.reach == Reach::Everything {
-            devices.extend(start::enter_modules(&self.tree, &self.site.roots.sys));
-        }
-        self.adopt(&devices)?;
-        Ok(devices)
-    }
-
-    fn adopt(&self, devices: &[Present]) -> Result<(), DaemonError> {
-        let nodes = nodes_of(devices);
-        let source = |source| DaemonError::Directory { path: self.site.run_dir.clone(), source };
-        let listing = self.database.take_over().map_err(source)?;
-        for (id, problem) in &listing.problems {
-            tracing::warn!(device = %id, %problem, "a line of a record is left out");
-        }
-        for error in &listing.errors {
-            tracing::warn!(%error, "a record is left out");
-        }
-        let (there, gone): (Vec<_>, Vec<_>) =
-            listing.records.into_iter().partition(|(id, _)| self.tree.by_id(id).is_some());
-        let gone_ids: Vec<DeviceId> = gone.iter().map(|(id, _)| id.clone()).collect();
-        let former = |(device, record): (DeviceId, Record)| Former {
-            node: record.node.or_else(|| nodes.get(&device).cloned()),
-            device,
-            links: record.links,
-            priority: record.priority,
-            init_usec: record.init_usec,
-        };
-        let mut reports = self.names.adopt(there.into_iter().chain(gone).map(former).collect());
-        for id in gone_ids {
-            reports.extend(self.names.release_all(&id));
-            self.number_link(&id, None);
-            self.delete_record(&id);
-        }
-        self.tell(None, &reports);
-        Ok(())
-    }
-
     /// Logs what became of links, with the rule that asked: that of `id`, the event's device, or else the holder's.
     fn tell(&self, id: Option<&DeviceId>, reports: &[LinkReport]) {
         for report in reports {
@@ -294,11 +241,6 @@ impl Engine {
             let holders = || report.new.as_ref().and_then(|holder| rule_of(&holder.device));
             report::link(report, id.and_then(rule_of).or_else(holders).as_ref());
         }
-    }
-
-    /// Puts in order what the former run left and no event of the start has looked at.
-    pub(super) fn finish_take_over(&self) {
-        self.tell(None, &self.names.finish_adoption().reports);
     }
 
     /// Compares the links with the claims and repairs the links.
@@ -522,13 +464,4 @@ fn last_record(plan: &Plan, old: Option<&Record>) -> Record {
         current_tags: &old.current_tags | &new.current_tags,
         ..old
     }
-}
-
-/// The nodes of devices, by id. A record of udev's does not say the name of the node, and a link of a former run is known by it.
-fn nodes_of(devices: &[Present]) -> HashMap<DeviceId, LinkName> {
-    let node = |present: &Present| {
-        let name = present.properties.get("DEVNAME")?;
-        Some((present.device.id()?, LinkName::new(name).ok()?))
-    };
-    devices.iter().filter_map(node).collect()
 }

@@ -10,7 +10,7 @@ use super::command;
 use super::draft::{Draft, Turn};
 use super::permission::{self, Account};
 use super::read::{Cx, Entry, Reported, Value};
-use super::text::{Index, sketch};
+use super::text::sketch;
 use crate::ids::{LinkName, Tag};
 use crate::properties::{Properties, PropertyError};
 use crate::rules::ir::{Access, Dump, Effect, ListOp, StringEscape, log_level};
@@ -69,13 +69,6 @@ const UNITS: &[&str] = &[
     ".slice",
     ".scope",
 ];
-
-/// `index` as written.
-#[derive(Debug)]
-pub(super) struct IndexKey {
-    pub(super) by: Template,
-    pub(super) pool: Option<String>,
-}
 
 /// The key of `final` that fixes an effect.
 pub(super) fn final_key(effect: &Effect) -> Option<&'static str> {
@@ -479,35 +472,5 @@ fn run_builtin(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) -> Res
 fn remember(draft: &mut Draft, used: bool, key: &str) {
     if used {
         draft.index_uses.push((Turn::Run, key.to_owned()));
-    }
-}
-
-/// Reads `index = { by = "template", pool = "name" }`.
-pub(super) fn index(cx: &mut Cx<'_>, value: &Value<'_>) -> Result<IndexKey, Reported> {
-    const KEYS: &[&str] = &["by", "pool"];
-    if let Some(by) = value.get_ref().as_str() {
-        let hint = format!("write index = {{ by = \"{by}\" }}");
-        return Err(cx.error_hint(codes::WRONG_TYPE, "expected a table, found a string", value.span(), hint));
-    }
-    let (mut by, mut pool) = (None, None);
-    for entry in cx.table(value, "a table, as { by = \"$env{ID_PATH}\" }")? {
-        match entry.key {
-            "by" => by = Some(cx.template(entry.value, Index::NotYet)?.0),
-            "pool" => {
-                let name = cx.text(entry.value, "a string")?;
-                if name.is_empty() || name.chars().any(char::is_control) {
-                    return Err(cx.error(codes::BAD_POOL, "a pool needs a name", entry.value.span()));
-                }
-                pool = Some(name.to_owned());
-            }
-            _ => return Err(cx.unknown_key(&entry, "`index`", KEYS)),
-        }
-    }
-    match by {
-        Some(by) if !by.text().is_empty() => Ok(IndexKey { by, pool }),
-        _ => {
-            let hint = "say what tells the devices apart, as by = \"$env{ID_PATH}\"";
-            Err(cx.error_hint(codes::MISSING_KEY, "`index` needs `by`", value.span(), hint))
-        }
     }
 }

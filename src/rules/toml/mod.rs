@@ -18,6 +18,7 @@ mod command;
 mod condition;
 mod draft;
 mod effect;
+mod index;
 mod known;
 mod permission;
 mod print;

@@ -10,7 +10,7 @@ use super::draft::{Draft, Turn};
 use super::effect::{self, FINAL_KEYS};
 use super::read::{Cx, Entry, Reported, Value};
 use super::text::Index;
-use super::{command, suggest};
+use super::{command, index, suggest};
 use crate::diag::Place;
 use crate::ids::Tag;
 use crate::rules::ir::{Condition, Effect, ListOp, Rule, Step, StepKind, Subject};
@@ -94,7 +94,7 @@ pub(super) fn rule(cx: &mut Cx<'_>, value: &Value<'_>, file: &FileConditions) ->
     let find = |key: &str| entries.iter().find(|entry| entry.key == key);
     let mut draft = Draft::new(if find("index").is_some() { Index::Given } else { Index::Missing });
     let index = find("index").and_then(|entry| {
-        let read = effect::index(cx, entry.value);
+        let read = index::read(cx, entry.value);
         if read.is_err() {
             draft.index = Index::Broken;
         }
@@ -184,7 +184,7 @@ fn unknown(cx: &mut Cx<'_>, draft: &mut Draft, entry: &Entry<'_, '_>) {
 }
 
 /// Adds the number itself, once it is known which text gives the pool its name.
-fn place_index(cx: &mut Cx<'_>, draft: &mut Draft, index: effect::IndexKey, entry: &Entry<'_, '_>) {
+fn place_index(cx: &mut Cx<'_>, draft: &mut Draft, index: index::IndexKey, entry: &Entry<'_, '_>) {
     let uses = &draft.index_uses;
     let first = uses.iter().find(|(turn, _)| *turn == Turn::Link).or(uses.first());
     let Some((_, text)) = first else {
