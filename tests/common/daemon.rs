@@ -149,8 +149,7 @@ impl World {
             (None, None) => command.arg("--link-dir").arg(self.links_dir()),
             (None, Some(_)) => &mut command,
         };
-        // as a service manager starts it
-        command.args(&self.options).args(arguments).env("NO_COLOR", "1").env("INVOCATION_ID", "0");
+        command.args(&self.options).args(arguments).env("NO_COLOR", "1");
         command
     }
 
@@ -186,8 +185,7 @@ impl World {
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).expect("chmod");
         notify.set_read_timeout(Some(PATIENCE)).expect("time-out");
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("log");
-        let child = self
-            .command("daemon", &[])
+        let child = as_service(self.command("daemon", &[]), self.user)
             .env("NOTIFY_SOCKET", &socket)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -198,6 +196,20 @@ impl World {
         daemon.wait_ready(&notify);
         daemon
     }
+}
+
+/// The command as a service manager starts it: its own process is named in the environment.
+fn as_service(command: Command, user: Option<u32>) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", "SYSTEMD_EXEC_PID=$$ exec \"$0\" \"$@\""])
+        .arg(command.get_program())
+        .args(command.get_args());
+    shell.env("INVOCATION_ID", "0").envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    if let Some(user) = user {
+        shell.uid(user).gid(user);
+    }
+    shell
 }
 
 impl Daemon {
