@@ -370,6 +370,12 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Tags as the properties `TAGS` and `CURRENT_TAGS` list them, `:a:b:`; `None` for no tag.
+    pub fn list<'t>(tags: impl IntoIterator<Item = &'t Self>) -> Option<BString> {
+        let names: Vec<&str> = tags.into_iter().map(Self::as_str).collect();
+        (!names.is_empty()).then(|| format!(":{}:", names.join(":")).into())
+    }
 }
 
 impl fmt::Display for Tag {

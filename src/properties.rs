@@ -33,6 +33,8 @@ pub struct Properties {
     text: Vec<u8>,
     /// Where each key and its value lie.
     parts: Vec<Part>,
+    /// The turn of the next key that is set.
+    next: u32,
 }
 
 /// Where a key and its value end in the text, and when the key was set: the greater, the later.
@@ -175,8 +177,10 @@ impl Properties {
         (self.part(self.start(at)..value.start), self.part(value))
     }
 
-    fn next_turn(&self) -> u32 {
-        self.turns().max().map_or(0, |last| last.saturating_add(1))
+    fn next_turn(&mut self) -> u32 {
+        let turn = self.next;
+        self.next = turn.saturating_add(1);
+        turn
     }
 
     fn part(&self, range: Range<usize>) -> &BStr {

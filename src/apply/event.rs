@@ -95,7 +95,7 @@ pub fn permissions(nodes: &NodeDir, labels: &Labels, plan: &Plan) {
         tracing::warn!(%error, "the node keeps its label");
     }
     for (module, label) in &node.labels {
-        let attribute = if module == "smack" { "security.SMACK64" } else { label::SELINUX };
+        let attribute = if module == "smack" { c"security.SMACK64" } else { label::SELINUX };
         if let Err(error) = nodes.set_label(&name, node.number, attribute, &label.value) {
             tracing::warn!(RULE = %label.from, %error, "the node keeps its label");
         }

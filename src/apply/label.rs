@@ -3,6 +3,7 @@
 //! Links and directories take the label of the directory that they are made in, which is the kernel's work. Never looks at
 //! what rules say.
 
+use std::ffi::CStr;
 use std::sync::{Mutex, PoisonError};
 
 use bstr::{BString, ByteSlice};
@@ -12,7 +13,7 @@ use crate::roots::Roots;
 use crate::sys::selinux::FileLabels;
 
 /// The attribute that SELinux keeps a label in.
-pub const SELINUX: &str = "security.selinux";
+pub const SELINUX: &CStr = c"security.selinux";
 
 /// `S_IFBLK` and `S_IFCHR` of stat(2).
 const BLOCK: u32 = 0o060_000;

@@ -2,6 +2,7 @@
 //!
 //! Only what differs is written. A node that is not there, or another device's under the same name, is a value.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -12,7 +13,8 @@ use nix::sys::stat::{FileStat, fstat};
 use nix::unistd::{Gid, Uid, fchownat};
 
 use crate::ids::{DevNum, LinkName, NodeKind};
-use crate::sys::fs::{Symlinks, open_beneath, open_dir, reopen, set_attribute, set_mode, touch};
+use crate::sys::fs::{Symlinks, open_beneath, open_dir, reopen, set_mode, touch};
+use crate::sys::xattr;
 
 /// What a node should have; `None` leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,18 +107,12 @@ impl NodeDir {
         &self,
         node: &LinkName,
         number: DevNum,
-        name: &str,
+        name: &CStr,
         label: &[u8],
     ) -> Result<bool, NodeError> {
-        let fail = |doing| move |errno| NodeError { doing, node: node.clone(), errno };
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-        let Ok(file) = open_beneath(&self.dir, node.as_bytes(), flags, Symlinks::Refused) else {
-            return Ok(false);
-        };
-        if device_number(&fstat(&file).map_err(fail("open"))?) != Some(number) {
-            return Ok(false);
-        }
-        set_attribute(&file, name, label).map(|()| true).map_err(fail("set the label of"))
+        let Ok(file) = self.open_node(node, number, OFlag::O_PATH) else { return Ok(false) };
+        let failed = |errno| NodeError { doing: "set the label of", node: node.clone(), errno };
+        xattr::set(&file, name, label).map(|()| true).map_err(failed)
     }
 
     fn set_checked(

@@ -265,10 +265,6 @@ impl<E: Effects> Host for EventHost<'_, E> {
     }
 
     fn recorded(&self, key: &[u8]) -> Option<BString> {
-        // what is removed has its last record in its properties already
-        if self.action == Action::Remove {
-            return None;
-        }
         let kept = self.record.and_then(|record| record.shown(key, &self.dev_root()));
         // of the kernel's properties what the file of the device says: those of an event are not kept
         let of_kernel = || {

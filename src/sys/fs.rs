@@ -3,7 +3,7 @@
 //! Names are bytes relative to the directory. Never resolves a path from the root, so nothing that is swapped in on the
 //! way can lead elsewhere.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -227,17 +227,6 @@ pub fn touch(file: impl AsFd) -> Result<(), Errno> {
     let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
     let now = TimeSpec::UTIME_NOW;
     utimensat(AT_FDCWD, path.as_str(), &now, &now, UtimensatFlags::FollowSymlink)
-}
-
-/// Sets the extended attribute `name` of what `file`, opened with `O_PATH`, stands for. Needs procfs.
-pub fn set_attribute(file: impl AsFd, name: &str, value: &[u8]) -> Result<(), Errno> {
-    let path =
-        CString::new(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).map_err(|_| Errno::EINVAL)?;
-    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-    // SAFETY: path and name are C strings, and the value is as long as is said; all live until the call is over
-    let result =
-        unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-    Errno::result(result).map(drop)
 }
 
 /// Sets the mode of what `file`, opened with `O_PATH`, stands for. Before Linux 6.6 this needs procfs.

@@ -255,10 +255,7 @@ impl Known {
             out.put("DEVLINKS", bstr::join(" ", links.iter().map(|path| path.as_os_str().as_bytes())));
         }
         for (key, tags) in [("TAGS", &record.tags), ("CURRENT_TAGS", &record.current_tags)] {
-            if !tags.is_empty() {
-                let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-                out.put(key, format!(":{}:", names.join(":")).as_bytes());
-            }
+            Tag::list(tags).into_iter().for_each(|list| out.put(key, list));
         }
     }
 

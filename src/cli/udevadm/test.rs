@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bstr::BString;
-use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Group, User};
 
 use super::device::{Known, Machine, Order, bytes};
@@ -17,6 +16,7 @@ use crate::cli::dry::{self, Means, Rules, work_out};
 use crate::decide::{Plan, Sourced};
 use crate::diag::{self, Severity};
 use crate::ids::{Action, LinkName, Tag};
+use crate::machine;
 use crate::rules::eval::{Account, Job};
 use crate::rules::trace::Unobserved;
 
@@ -85,7 +85,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         writeln!(out)?;
     }
     let by_name = options.resolve_names != "never";
-    let shown = Shown::new(&plan, &known, &machine)?;
+    let shown = Shown::new(&plan, &known, &machine);
     shown.properties(out)?;
     shown.sections(out, by_name)?;
     Ok(0)
@@ -102,7 +102,7 @@ struct Shown<'p> {
 }
 
 impl<'p> Shown<'p> {
-    fn new(plan: &'p Plan, known: &Known, machine: &Machine) -> Result<Self, Refused> {
+    fn new(plan: &'p Plan, known: &Known, devices: &Machine) -> Self {
         let removed = plan.event.action == Action::Remove;
         let old = known.record.as_ref();
         // a device that goes has what it had until all is over
@@ -119,26 +119,24 @@ impl<'p> Shown<'p> {
         current.extend(last.iter().flat_map(|record| record.current_tags.iter().cloned()));
         let tags: BTreeSet<Tag> = plan.past_tags.union(&current).cloned().collect();
 
-        let mut properties = known.clone().without_record().properties(machine, Order::FileFirst);
+        let mut properties = known.clone().without_record().properties(devices, Order::FileFirst);
         put(&mut properties, "ACTION", plan.event.action.as_str());
         // no event has a number here
         for property in plan.properties.iter().filter(|property| property.key != "SEQNUM") {
             put(&mut properties, &property.key, &property.value);
         }
-        let since = match old.and_then(|record| record.init_usec) {
-            Some(usec) => usec.to_string(),
-            None => now()?,
-        };
-        put(&mut properties, "USEC_INITIALIZED", since);
+        let since = old.and_then(|record| record.init_usec).or_else(machine::uptime_usec);
+        since.into_iter().for_each(|usec| put(&mut properties, "USEC_INITIALIZED", usec.to_string()));
         if !plan.run.is_empty() && !removed {
             put(&mut properties, "ID_PROCESSING", "1");
         }
         if !links.is_empty() {
             put(&mut properties, "DEVLINKS", bstr::join(" ", links.iter().map(|path| bytes(path))));
         }
-        put_tags(&mut properties, "TAGS", &tags);
-        put_tags(&mut properties, "CURRENT_TAGS", &current);
-        Ok(Self { plan, properties, links, tags })
+        for (key, tags) in [("TAGS", &tags), ("CURRENT_TAGS", &current)] {
+            Tag::list(tags).into_iter().for_each(|list| put(&mut properties, key, list));
+        }
+        Self { plan, properties, links, tags }
     }
 
     fn properties(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -205,23 +203,10 @@ fn section(out: &mut dyn Write, head: &str, lines: impl IntoIterator<Item = Vec<
     lines.try_for_each(|line| out.write_all(&bstr::concat([&b"  "[..], &line, b"\n"])))
 }
 
-/// Microseconds since the machine started.
-fn now() -> Result<String, Refused> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(|errno| Refused::new(errno.desc()))?;
-    Ok((now.tv_sec() * 1_000_000 + now.tv_nsec() / 1000).to_string())
-}
-
 fn put(list: &mut List, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
     let (key, value) = (BString::from(key.as_ref()), BString::from(value.as_ref()));
     match list.iter_mut().find(|(known, _)| *known == key) {
         Some((_, known)) => *known = value,
         None => list.push((key, value)),
-    }
-}
-
-fn put_tags(list: &mut List, key: &str, tags: &BTreeSet<Tag>) {
-    if !tags.is_empty() {
-        let names: Vec<&str> = tags.iter().map(Tag::as_str).collect();
-        put(list, key, format!(":{}:", names.join(":")));
     }
 }

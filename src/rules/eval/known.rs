@@ -46,18 +46,18 @@ impl<H: Host> Evaluation<'_, H> {
 
     /// A property that nobody sets; `None` if there is nothing to make it of.
     fn derived(&self, key: &[u8]) -> Option<BString> {
-        let listed = |tags: BTreeSet<&Tag>| {
-            let names: Vec<&str> = tags.into_iter().map(Tag::as_str).collect();
-            (!names.is_empty()).then(|| format!(":{}:", names.join(":")).into())
-        };
         match key {
             b"DEVLINKS" => {
                 let paths: Vec<_> =
                     self.links_so_far().into_iter().map(|link| self.below_dev(link.as_bytes())).collect();
                 (!paths.is_empty()).then(|| bstr::join(" ", paths).into())
             }
-            b"TAGS" => listed(self.out.past_tags(self.facts).chain(self.out.tags.keys()).collect()),
-            b"CURRENT_TAGS" => listed(self.current_tags()),
+            b"TAGS" => {
+                let all: BTreeSet<&Tag> =
+                    self.out.past_tags(self.facts).chain(self.out.tags.keys()).collect();
+                Tag::list(all)
+            }
+            b"CURRENT_TAGS" => Tag::list(self.current_tags()),
             b"USEC_INITIALIZED" => self.facts.before.init_usec.map(|usec| usec.to_string().into()),
             _ => None,
         }
