@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+#[path = "media/asked.rs"]
+mod asked;
 #[path = "media/blkid.rs"]
 mod blkid;
 mod common;
@@ -11,6 +13,8 @@ mod common;
 mod daemon;
 #[path = "media/disk.rs"]
 mod disk;
+#[path = "media/drive.rs"]
+mod drive;
 #[path = "media/helpers.rs"]
 mod helpers;
 #[path = "media/names.rs"]
