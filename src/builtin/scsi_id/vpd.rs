@@ -251,7 +251,9 @@ mod tests {
     #[test]
     fn pages() {
         assert_eq!(page(0x80, &[0, 0x80, 0, 2, b'a', b'b', b'c']), Some(&b"ab"[..]));
-        assert_eq!(page(0x80, &[0, 0x80, 1, 0, b'a']), Some(&b"a"[..]), "cut");
+        assert_eq!(page(0x83, &[0, 0x83, 1, 0, b'a']), Some(&b"a"[..]), "cut");
+        assert_eq!(page(0x80, &[0, 0x80, 1, 1, b'a', b'b']), Some(&b"a"[..]), "one byte says how long");
+        assert_eq!(page(0, &[0, 0, 0, 255, 0x83]), None, "longer than what is asked for");
         assert_eq!(page(0x80, &[0, 0x83, 0, 0]), None);
         assert_eq!(page(0x80, &[0, 0x80]), None);
         let bad = [&[0; 4], &b"ACME    Disk 9000"[..]].concat();
