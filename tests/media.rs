@@ -19,6 +19,10 @@ mod drive;
 mod helpers;
 #[path = "media/names.rs"]
 mod names;
+#[path = "media/optical.rs"]
+mod optical;
+#[path = "media/pair.rs"]
+mod pair;
 #[path = "media/probes.rs"]
 mod probes;
 

@@ -141,7 +141,8 @@ impl Arguments {
             (_, letter, false) if value.is_none() => self.options.push((*letter, BString::default())),
             (_, _, false) => return Err(wrong("it has no value")),
             (_, letter, true) => {
-                let value = value.or_else(|| left.next().cloned()).ok_or_else(|| wrong("it needs a value"))?;
+                let value =
+                    value.or_else(|| left.next().cloned()).ok_or_else(|| wrong("it needs a value"))?;
                 self.options.push((*letter, value));
             }
         }
@@ -183,6 +184,12 @@ impl Arguments {
     pub(super) fn value(&self, letter: u8) -> Option<&BString> {
         self.options.iter().rev().find(|(given, _)| *given == letter).map(|(_, value)| value)
     }
+}
+
+/// What a device calls itself, as a fact: only if it is a text, and one of one line.
+pub(super) fn text(bytes: &[u8]) -> Option<BString> {
+    let text = bytes.to_str().ok().filter(|text| !text.contains(char::is_control))?;
+    Some(text.into())
 }
 
 fn wrong(argument: &[u8], what: &str) -> BuiltinError {

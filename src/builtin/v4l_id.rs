@@ -2,7 +2,7 @@
 
 use bstr::{BString, ByteSlice};
 
-use super::helper::{Arguments, Said};
+use super::helper::{Arguments, Said, text};
 use super::medium::{Drive, Probed};
 use super::{BuiltinError, Context};
 use crate::probe::Request;
@@ -53,8 +53,7 @@ fn facts(bytes: &[u8]) -> Vec<(String, BString)> {
 /// The card's name, if it ends and is a text.
 fn product(bytes: &[u8]) -> Option<BString> {
     let (product, _) = bytes.get(16..48)?.split_once_str(b"\0")?;
-    let product = product.to_str().ok()?;
-    (!product.contains(char::is_control)).then(|| product.into())
+    text(product)
 }
 
 #[cfg(test)]

@@ -38,7 +38,8 @@ pub(super) fn run(args: &[OsString]) -> Option<ExitCode> {
     let arguments: Vec<BString> = args.iter().skip(1).map(|arg| arg.clone().into_vec().into()).collect();
     match arguments.first().map(|first| first.as_slice()) {
         Some(b"--help" | b"-h") => {
-            let _nobody_reads = writeln!(io::stdout(), "{name} [OPTION]... [NODE]\n\nSee nameplate-rules(5).");
+            let _nobody_reads =
+                writeln!(io::stdout(), "{name} [OPTION]... [NODE]\n\nSee nameplate-rules(5).");
             return Some(Exit::Ok.into());
         }
         Some(b"--version") => {

@@ -121,9 +121,15 @@ mod tests {
 
     #[test]
     fn whitespace() {
-        for (text, expected) in
-            [("  a  b\tc ", "a_b_c"), ("", ""), ("   ", ""), ("x", "x"), ("\x0bx\x0b\x0cy", "_x_y"), (" \x0c\x0b x\x0b ", "_x"), ("\x0b ", "")]
-        {
+        for (text, expected) in [
+            ("  a  b\tc ", "a_b_c"),
+            ("", ""),
+            ("   ", ""),
+            ("x", "x"),
+            ("\x0bx\x0b\x0cy", "_x_y"),
+            (" \x0c\x0b x\x0b ", "_x"),
+            ("\x0b ", ""),
+        ] {
             assert_eq!(collapse_whitespace(text.as_bytes()), expected);
         }
     }

@@ -180,11 +180,7 @@ fn ioctl(pid: Pid, number: u32, argument: u64, drive: &Drive<'_>) -> Option<Resu
 }
 
 /// `struct sg_io_hdr`, by offset; of the newer structure such a driver knows nothing.
-fn sg_io(
-    pid: Pid,
-    header: u64,
-    scsi: &dyn Fn(&[u8]) -> Result<Reply, Errno>,
-) -> Result<u64, Errno> {
+fn sg_io(pid: Pid, header: u64, scsi: &dyn Fn(&[u8]) -> Result<Reply, Errno>) -> Result<u64, Errno> {
     let mut bytes = [0; 88];
     read(pid, header, &mut bytes);
     let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());

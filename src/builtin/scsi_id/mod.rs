@@ -13,7 +13,7 @@ use bstr::{BString, ByteSlice};
 
 use self::config::{Choice, Page};
 use self::vpd::{Identifier, Inquiry};
-use super::helper::{Arguments, Option_, Said};
+use super::helper::{Arguments, Option_, Said, text};
 use super::medium::{Drive, Probed};
 use super::{BuiltinError, Context};
 use crate::text::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
@@ -157,8 +157,7 @@ fn facts(inquiry: &Inquiry, identity: &Identity) -> Vec<(String, BString)> {
 
 /// The unit serial number as it is, if it is a text: it ends where the first NUL is.
 fn unit_serial(raw: &[u8]) -> Option<BString> {
-    let text = raw.split(|b| *b == 0).next()?.to_str().ok()?;
-    (!text.is_empty() && !text.contains(char::is_control)).then(|| text.into())
+    text(raw.split(|b| *b == 0).next()?).filter(|text| !text.is_empty())
 }
 
 /// A text as part of a name.
