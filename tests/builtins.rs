@@ -4,6 +4,8 @@
 #![cfg(test)]
 
 mod common;
+#[path = "builtins/fido.rs"]
+mod fido;
 #[path = "common/tree.rs"]
 mod tree;
 
