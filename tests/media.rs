@@ -25,6 +25,8 @@ mod optical;
 mod pair;
 #[path = "media/probes.rs"]
 mod probes;
+#[path = "media/superblocks.rs"]
+mod superblocks;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -31,7 +31,7 @@ fn as_of_252(mut answer: Answer) -> Answer {
 }
 
 /// Asks both and compares; our answer.
-fn same(machine: &Machine, block: &str, command: &str, what: &str) -> Answer {
+pub(super) fn same(machine: &Machine, block: &str, command: &str, what: &str) -> Answer {
     let ours = machine.run(block, command, &Properties::new()).map(|found| pairs(&found)).unwrap_or_default();
     match udevadm(block, command) {
         Some(its) => assert_eq!(as_of_252(ours.clone()), as_of_252(its), "{what} on {block}: {command}"),
