@@ -8,8 +8,12 @@ mod common;
 mod fido;
 #[path = "builtins/hwdb.rs"]
 mod hwdb;
+#[path = "common/numbers.rs"]
+mod numbers;
 #[path = "common/tree.rs"]
 mod tree;
+#[path = "builtins/usb.rs"]
+mod usb;
 
 use std::collections::BTreeMap;
 use std::fs;

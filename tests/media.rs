@@ -19,6 +19,8 @@ mod drive;
 mod helpers;
 #[path = "media/names.rs"]
 mod names;
+#[path = "common/numbers.rs"]
+mod numbers;
 #[path = "media/optical.rs"]
 mod optical;
 #[path = "media/pair.rs"]

@@ -78,16 +78,22 @@ pub fn collapse_whitespace(text: &[u8]) -> BString {
 /// Escapes for the `_ENC` properties: every byte that is not safe and not part of a multi-byte UTF-8 character, and
 /// every backslash, becomes `\xNN` with lower-case digits.
 pub fn encode_node_name(text: &[u8]) -> BString {
-    let mut out = BString::from(Vec::with_capacity(text.len()));
+    encode_node_name_within(text, usize::MAX)
+}
+
+/// As [`encode_node_name`], of at most `limit` bytes: it ends before the first character that has no room.
+pub fn encode_node_name_within(text: &[u8], limit: usize) -> BString {
+    let mut out = BString::default();
     let mut rest = text;
     while let Some(&byte) = rest.first() {
         let take = if is_safe(byte) { 1 } else { multi_byte_len(rest) };
         let (kept, after) = rest.split_at(take.max(1));
-        if take == 0 {
-            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
-        } else {
-            out.extend_from_slice(kept);
+        let escape = format!("\\x{byte:02x}");
+        let next = if take == 0 { escape.as_bytes() } else { kept };
+        if out.len() + next.len() > limit {
+            break;
         }
+        out.extend_from_slice(next);
         rest = after;
     }
     out

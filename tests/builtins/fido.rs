@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::common;
+use crate::numbers::Numbers;
 use crate::tree::FakeTree;
 
 /// A security key, a keyboard, the usage in four bytes, a long item in front, other pages and usages.
@@ -39,13 +40,7 @@ done
 "#;
 
 fn descriptors() -> Vec<Vec<u8>> {
-    let mut state = 0x0123_4567_89ab_cdef_u64;
-    let mut byte = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[3]
-    };
+    let mut numbers = Numbers(0x0123_4567_89ab_cdef);
     let mut out: Vec<Vec<u8>> = WHOLE.iter().map(|whole| whole.to_vec()).collect();
     // cut at every byte
     out.extend(WHOLE.iter().flat_map(|whole| (1..whole.len().min(10)).map(|len| whole[..len].to_vec())));
@@ -53,11 +48,11 @@ fn descriptors() -> Vec<Vec<u8>> {
     out.push(vec![0xfe, 0xff, 0x00]);
     out.push(vec![0x05; 4096]);
     for _ in 0..20 {
-        let mut spoiled = WHOLE[usize::from(byte()) % WHOLE.len()].to_vec();
-        let at = usize::from(byte()) % spoiled.len();
-        spoiled[at] = byte();
+        let mut spoiled = WHOLE[numbers.below(WHOLE.len())].to_vec();
+        numbers.spoil(&mut spoiled);
         out.push(spoiled);
-        out.push((0..byte() % 24).map(|_| byte()).collect());
+        let len = numbers.below(24);
+        out.push(numbers.bytes(len));
     }
     out
 }

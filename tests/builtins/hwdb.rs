@@ -62,8 +62,13 @@ fn every_option_as_udevadm_takes_it() {
         fs::create_dir_all(&directory).unwrap();
         fs::copy(database, directory.join("hwdb.bin")).unwrap();
         // those that have something to be asked by, or have it above them
-        let paths: Vec<&String> =
-            machine.fake.paths().iter().filter(|path| path.contains("usb") || path.contains(":00:1")).take(14).collect();
+        let paths: Vec<&String> = machine
+            .fake
+            .paths()
+            .iter()
+            .filter(|path| path.contains("usb") || path.contains(":00:1"))
+            .take(14)
+            .collect();
         let output = Command::new("unshare")
             .args(["--mount", "sh", "-c", ASK, "sh"])
             .arg(machine.fake.sys())

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use nix::errno::Errno;
 
 use super::drive::{Call, Drive, Reply, run};
-use super::pair::{Differences, Numbers, Pair};
+use super::pair::{Differences, Pair};
+use crate::numbers::Numbers;
 
 const HDIO_GET_IDENTITY: u32 = 0x030d;
 

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::Machine;
-use super::pair::Numbers;
 use crate::common::skip;
+use crate::numbers::Numbers;
 
 /// This program under another name.
 fn as_helper(name: &str, arguments: &[&str]) -> Output {

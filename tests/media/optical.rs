@@ -6,8 +6,9 @@ use nix::errno::Errno;
 
 use super::disk::{Image, no_disks};
 use super::drive::{Call, Drive, Reply};
-use super::pair::{Differences, Numbers, Pair};
+use super::pair::{Differences, Pair};
 use crate::common::skip;
+use crate::numbers::Numbers;
 
 const VIDIOC_QUERYCAP: u32 = 0x8068_5600;
 const MEMGETINFO: u32 = 0x8020_4d01;

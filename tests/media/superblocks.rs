@@ -3,9 +3,9 @@
 
 use super::blkid::same;
 use super::disk::{Image, no_disks};
-use super::pair::Numbers;
 use super::{Answer, Machine};
 use crate::common::skip;
+use crate::numbers::Numbers;
 
 /// One image: its name, its size, and what is in it.
 struct Superblock {
