@@ -4,6 +4,7 @@
 //! The program opens a node that is there (the null device will do) and asks it in the kernel's own structures; only the answer
 //! is another.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut, Read as _};
 use std::process::{Command, Stdio};
@@ -46,6 +47,11 @@ pub(crate) enum Call {
     Number(u64),
 }
 
+/// Calls that do something to a drive: `CDROM_CLEAR_OPTIONS`, `CDROM_LOCKDOOR`.
+const DOINGS: [u32; 2] = [0x5321, 0x5329];
+/// The SCSI command START STOP UNIT.
+const START_STOP: u8 = 0x1b;
+
 /// A made-up device. What it does not know is answered by the device that is open.
 #[derive(Default)]
 pub(crate) struct Drive<'d> {
@@ -55,6 +61,8 @@ pub(crate) struct Drive<'d> {
     pub(crate) calls: BTreeMap<u32, Result<Call, Errno>>,
     /// What pread(2) and read(2) of these offsets fail with.
     pub(crate) bad_below: u64,
+    /// What was done to it: calls with their arguments, and commands.
+    pub(crate) done: RefCell<Vec<String>>,
 }
 
 /// What a program said.
@@ -167,7 +175,19 @@ pub(crate) fn no_drives() -> Option<&'static str> {
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn ioctl(pid: Pid, number: u32, argument: u64, drive: &Drive<'_>) -> Option<Result<u64, Errno>> {
     if number == SG_IO {
-        return drive.scsi.as_ref().map(|scsi| sg_io(pid, argument, scsi));
+        return drive.scsi.as_ref().map(|scsi| {
+            sg_io(pid, argument, &|command| {
+                if command.first() == Some(&START_STOP) {
+                    drive.done.borrow_mut().push(format!("{command:02x?}"));
+                    return Ok(Reply::default());
+                }
+                scsi(command)
+            })
+        });
+    }
+    if DOINGS.contains(&number) {
+        drive.done.borrow_mut().push(format!("{number:#x} {}", argument & 0xffff_ffff));
+        return Some(Ok(0));
     }
     Some(match drive.calls.get(&number)? {
         Ok(Call::Structure(bytes)) => {
