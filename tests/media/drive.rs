@@ -52,11 +52,14 @@ const DOINGS: [u32; 2] = [0x5321, 0x5329];
 /// The SCSI command START STOP UNIT.
 const START_STOP: u8 = 0x1b;
 
+/// What a command gets.
+type Scsi<'d> = dyn Fn(&[u8]) -> Result<Reply, Errno> + 'd;
+
 /// A made-up device. What it does not know is answered by the device that is open.
 #[derive(Default)]
 pub(crate) struct Drive<'d> {
     /// Answers SCSI commands.
-    pub(crate) scsi: Option<Box<dyn Fn(&[u8]) -> Result<Reply, Errno> + 'd>>,
+    pub(crate) scsi: Option<Box<Scsi<'d>>>,
     /// Answers other calls, by their numbers.
     pub(crate) calls: BTreeMap<u32, Result<Call, Errno>>,
     /// What pread(2) and read(2) of these offsets fail with.
@@ -74,6 +77,7 @@ pub(crate) struct Said {
 }
 
 /// Runs a program and all that it starts, with the drive's answers.
+#[allow(clippy::zombie_processes, reason = "it is waited for with all that it starts")]
 pub(crate) fn run(program: &str, arguments: &[&str], drive: &Drive<'_>) -> Said {
     let mut child = Command::new("/bin/sh")
         .args(["-c", "kill -STOP $$; exec \"$0\" \"$@\"", program])
@@ -200,7 +204,7 @@ fn ioctl(pid: Pid, number: u32, argument: u64, drive: &Drive<'_>) -> Option<Resu
 }
 
 /// `struct sg_io_hdr`, by offset; of the newer structure such a driver knows nothing.
-fn sg_io(pid: Pid, header: u64, scsi: &dyn Fn(&[u8]) -> Result<Reply, Errno>) -> Result<u64, Errno> {
+fn sg_io(pid: Pid, header: u64, scsi: &Scsi<'_>) -> Result<u64, Errno> {
     let mut bytes = [0; 88];
     read(pid, header, &mut bytes);
     let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
