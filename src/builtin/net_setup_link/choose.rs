@@ -237,11 +237,13 @@ mod tests {
     use super::*;
     use crate::builtin::net_id::scheme;
     use crate::diag::SourceFile;
+    use crate::roots::Roots;
 
     fn file(link: &str) -> LinkFile {
         let text = format!("[Match]\nOriginalName=*\n[Link]\n{link}");
         let mut file = LinkFile::default();
-        let problems = file.read(&SourceFile::new(Path::new("x.link"), text.as_bytes()), text.as_bytes());
+        let source = SourceFile::new(Path::new("x.link"), text.as_bytes());
+        let problems = file.read(&source, text.as_bytes(), &Roots::below(Path::new("/nowhere")));
         assert_eq!(problems, []);
         file
     }
@@ -396,7 +398,7 @@ mod tests {
     fn what_is_asked_for_is_what_is_set() {
         let mut asked = file("MTUBytes=1400\nAlias=x\nAlternativeName=b\nRxChannels=2\nWakeOnLan=magic\n");
         let text = b"[SR-IOV]\nVirtualFunction=3\nTrust=yes\n";
-        asked.read(&SourceFile::new(Path::new("y"), text), text);
+        asked.read(&SourceFile::new(Path::new("y"), text), text, &Roots::below(Path::new("/nowhere")));
         let shown = |system: &System| -> Vec<String> {
             settings(&asked, &facts(), system, b"eth0").iter().map(ToString::to_string).collect()
         };

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice};
 
-use super::values::words;
 use crate::builtin::net_id::boolean;
 use crate::machine;
 use crate::roots::Roots;
+use crate::text::space::words;
 use crate::text::{Case, Pattern};
 
 /// What a condition asks for.
@@ -141,7 +141,7 @@ fn has_word(line: &[u8], wanted: &[u8]) -> bool {
 /// All expressions have to hold: `>=6.1 <7`, or a pattern.
 fn is_version(value: &[u8], release: &[u8]) -> bool {
     let mut expressions = Vec::new();
-    for word in words(value) {
+    for word in words(value).map(BString::from) {
         // an operator may stand apart from its version
         match expressions.last_mut().filter(|last: &&mut BString| last.iter().all(|b| b"<>=!$".contains(b))) {
             Some(operator) => operator.extend_from_slice(&word),

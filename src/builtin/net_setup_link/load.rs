@@ -30,12 +30,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// All `.link` files of a system that can apply, in the order in which they are asked.
 pub(super) fn load(roots: &Roots) -> Vec<LinkFile> {
     let directories = roots.network_dirs();
-    let files = names(&directories, ".link");
-    files.into_iter().filter_map(|(name, path)| one(roots, &directories, &name, &path)).collect()
+    let files = by_name(&directories, ".link").into_iter().filter(|(_, path)| !is_masked(path));
+    files.filter_map(|(name, path)| one(roots, &directories, &name, &path)).collect()
 }
 
-/// Files that end so, by name; the first directory that has a name decides. Masked ones are left out.
-fn names(directories: &[PathBuf], end: &str) -> BTreeMap<OsString, PathBuf> {
+/// Files that end so, by name; the first directory that has a name decides.
+fn by_name(directories: &[PathBuf], end: &str) -> BTreeMap<OsString, PathBuf> {
     let mut found = BTreeMap::new();
     for directory in directories {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -45,7 +45,6 @@ fn names(directories: &[PathBuf], end: &str) -> BTreeMap<OsString, PathBuf> {
             }
         }
     }
-    found.retain(|_, path| !is_masked(path));
     found
 }
 
@@ -57,12 +56,13 @@ fn is_masked(path: &Path) -> bool {
 
 fn one(roots: &Roots, directories: &[PathBuf; 4], name: &OsString, path: &Path) -> Option<LinkFile> {
     let mut file = LinkFile { file: path.into(), ..LinkFile::default() };
-    read_into(&mut file, path)?;
+    read_into(&mut file, path, roots)?;
     let mut below = name.clone();
     below.push(".d");
     let drop_in_directories = directories.each_ref().map(|directory| directory.join(&below));
-    for path in names(&drop_in_directories, ".conf").into_values() {
-        if read_into(&mut file, &path).is_some() {
+    for path in by_name(&drop_in_directories, ".conf").into_values() {
+        // one that masks another is a drop-in too
+        if is_masked(&path) || read_into(&mut file, &path, roots).is_some() {
             file.drop_ins.push(path);
         }
     }
@@ -80,7 +80,7 @@ fn one(roots: &Roots, directories: &[PathBuf; 4], name: &OsString, path: &Path) 
     Some(file)
 }
 
-fn read_into(file: &mut LinkFile, path: &Path) -> Option<()> {
+fn read_into(file: &mut LinkFile, path: &Path, roots: &Roots) -> Option<()> {
     let text = match read(path) {
         Ok(text) => text,
         Err(error) => {
@@ -88,13 +88,14 @@ fn read_into(file: &mut LinkFile, path: &Path) -> Option<()> {
             return None;
         }
     };
-    let problems = file.read(&SourceFile::new(path, &text), &text);
+    let problems = file.read(&SourceFile::new(path, &text), &text, roots);
     problems.iter().for_each(report);
     Some(())
 }
 
 fn report(problem: &Diagnostic) {
-    tracing::warn!("{}: {}", problem.place, problem.message);
+    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    tracing::warn!("{}: {}{hint}", problem.place, problem.message);
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

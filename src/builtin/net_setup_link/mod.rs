@@ -11,6 +11,7 @@ mod link_file;
 mod load;
 mod matching;
 mod modes;
+mod properties;
 mod specifiers;
 mod values;
 
@@ -110,18 +111,14 @@ fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, 
 /// Properties that the file asks for: those of the last record, its own over them, and what is to be empty.
 fn properties(context: &Context<'_>, index: IfIndex, file: &LinkFile) -> Vec<(BString, BString)> {
     let wanted = &file.wanted;
-    let expand = |text: &[u8]| specifiers::expand(text, context.roots);
     let mut out = Vec::new();
     if !wanted.imported.is_empty() {
         let record = last_record(context.roots, index);
-        for key in wanted.imported.iter().filter_map(|key| expand(key)) {
-            out.extend(record.get(&key).map(|value| (key, BString::from(value))));
-        }
+        let value = |key: &BString| Some((key.clone(), record.get(key)?.to_owned()));
+        out.extend(wanted.imported.iter().filter_map(value));
     }
-    for (key, value) in &wanted.properties {
-        out.extend(expand(key).zip(expand(value)));
-    }
-    out.extend(wanted.unset.iter().filter_map(|key| Some((expand(key)?, BString::default()))));
+    out.extend(wanted.properties.iter().cloned());
+    out.extend(wanted.unset.iter().map(|key| (key.clone(), BString::default())));
     out
 }
 
