@@ -12,9 +12,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
 
-use super::conditions::Machine;
+use super::conditions::credential;
 use super::keys::password;
 use super::link_file::{AddressPolicy, LinkFile, WakePassword};
 use crate::diag::{Diagnostic, SourceFile};
@@ -76,7 +76,7 @@ fn one(roots: &Roots, directories: &[PathBuf; 4], name: &OsString, path: &Path) 
     if file.wanted.address_policy != AddressPolicy::None && file.wanted.address.is_some() {
         tracing::warn!("{}: MACAddress= has no effect beside MACAddressPolicy=", path.display());
     }
-    find_password(&mut file, &Machine::of(roots));
+    find_password(&mut file, credential);
     Some(file)
 }
 
@@ -108,7 +108,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Puts the password itself in the place of where it is, or of a credential that is meant without being named.
-fn find_password(file: &mut LinkFile, machine: &Machine) {
+fn find_password(file: &mut LinkFile, credential: impl Fn(&[u8]) -> Option<BString>) {
     let name = file.file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
     let found = match &file.wanted.wake_password {
         Some(WakePassword::Plain(_)) => return,
@@ -121,7 +121,7 @@ fn find_password(file: &mut LinkFile, machine: &Machine) {
         },
         None if file.wanted.wake.is_some_and(|options| options & SECURE != 0) => {
             let names = [[name, b".wol.password"].concat(), b"wol.password".to_vec()];
-            names.iter().find_map(|name| machine.credential(name)).and_then(|text| password(&text))
+            names.iter().find_map(|name| credential(name)).and_then(|text| password(&text))
         }
         None => return,
     };
@@ -198,13 +198,9 @@ mod tests {
     #[test]
     fn passwords() {
         let root = tempfile::tempdir().unwrap();
-        let roots = Roots::below(root.path());
-        fs::create_dir_all(root.path().join("run/credentials/@system")).unwrap();
-        fs::write(root.path().join("run/credentials/@system/10-a.link.wol.password"), "00:00:00:00:00:07\n")
-            .unwrap();
         let secret = root.path().join("secret");
         fs::write(&secret, "00:00:00:00:00:08\n").unwrap();
-        let machine = Machine::of(&roots);
+        let given = |name: &[u8]| (name == b"10-a.link.wol.password").then(|| "00:00:00:00:00:07\n".into());
         for (wake, at, expected) in [
             (Some(SECURE), None, Some(7)),
             (Some(1), None, None),
@@ -214,7 +210,7 @@ mod tests {
         ] {
             let mut file = LinkFile { file: "10-a.link".into(), ..LinkFile::default() };
             (file.wanted.wake, file.wanted.wake_password) = (wake, at);
-            find_password(&mut file, &machine);
+            find_password(&mut file, given);
             let password = |last| WakePassword::Plain(Password([0, 0, 0, 0, 0, last]));
             assert_eq!(file.wanted.wake_password, expected.map(password));
         }

@@ -114,8 +114,9 @@ impl Match {
     pub(super) fn matches(&self, facts: &Facts, machine: &Machine) -> bool {
         let one_of = |list: &[Vec<u8>], address: &Vec<u8>| list.is_empty() || list.contains(address);
         let path = facts.properties.get("ID_PATH");
-        let known_driver = || facts.properties.get("ID_NET_DRIVER").map(BStr::to_owned);
-        let driver = facts.driver.clone().or_else(known_driver);
+        // what `net_driver`, or a rule, has said of it counts
+        let known_driver = facts.properties.get("ID_NET_DRIVER").map(BStr::to_owned);
+        let driver = known_driver.or_else(|| facts.driver.clone());
         one_of(&self.addresses, &facts.address)
             && one_of(&self.permanent, &facts.permanent_address)
             && hold(&self.path, path.map(|path| path.as_bytes()))
@@ -291,6 +292,11 @@ mod tests {
     #[test]
     fn one_line_each() {
         let machine = Machine::of(&Roots::below(std::path::Path::new("/nowhere")));
+        let without_driver = || {
+            let mut facts = facts();
+            facts.properties.remove("ID_NET_DRIVER");
+            facts
+        };
         let bridge = Facts { devtype: Some("bridge".into()), kind: Some("bridge".into()), ..facts() };
         for (assignments, facts, expected) in [
             ("MACAddress=02:00:00:00:00:01", facts(), true),
@@ -301,10 +307,20 @@ mod tests {
             ("PermanentMACAddress=02:00:00:00:00:01", facts(), false),
             ("Path=pci-0000:00:1a.0 pci-0000:00:0*", facts(), true),
             ("Path=!pci-*", facts(), false),
-            ("Driver=e1000*", facts(), true),
-            ("Driver=!e1000 r8169", facts(), true),
-            ("Driver=none", facts(), false),
-            ("Driver=none", Facts { driver: None, ..facts() }, true),
+            ("Driver=e1000*", without_driver(), true),
+            ("Driver=!e1000 r8169", without_driver(), true),
+            ("Driver=none", without_driver(), false),
+            ("Driver=none", facts(), true),
+            ("Driver=e1000e !none", facts(), false),
+            ("Driver=none !e1000e", facts(), true),
+            ("Driver=!!none", facts(), true),
+            ("Driver=n\\one", facts(), true),
+            ("Driver=\"n\"one", facts(), true),
+            ("Driver=[n", facts(), false),
+            ("Driver=!", facts(), true),
+            ("OriginalName=\"eth0\"", facts(), false),
+            ("OriginalName=e\\th0", facts(), true),
+            ("Property=V=vendor\\x20n?me", facts(), true),
             ("Type=ether", facts(), true),
             ("Type=!wlan", facts(), true),
             ("Type=bridge", bridge.clone(), true),
