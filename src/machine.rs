@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn this_machine() {
         let Ok(asked) = std::process::Command::new("systemd-detect-virt").arg("--vm").output() else {
-            return crate::skip("no systemd-detect-virt");
+            return crate::skipping::skip("no systemd-detect-virt");
         };
         let ours = virtualisation(&Roots { run: "/nowhere".into(), ..Roots::system() });
         assert_eq!(ours, String::from_utf8_lossy(&asked.stdout).trim());

@@ -306,7 +306,7 @@ mod tests {
             (">=6.1 <", None),
             (">=", None),
             ("<", None),
-            ("\">=6.1 <7\"", Some(true)),
+            ("\">=5 <7\"", Some(true)),
             ("\">=6.1", None),
             ("<6", Some(false)),
             ("6.1.*", Some(true)),
