@@ -59,7 +59,7 @@ pub(super) fn is_counted(facts: &Facts) -> bool {
 
 /// The name that the interface is to have; its own where nothing else is asked for.
 pub(super) fn name(wanted: &Wanted, facts: &Facts, system: &System) -> BString {
-    let keeps = system.action == Action::Move || (is_given(facts) && !system.scheme.has(Feature::NamedAgain));
+    let keeps = system.action != Action::Add || (is_given(facts) && !system.scheme.has(Feature::NamedAgain));
     if keeps {
         return facts.name.clone();
     }
@@ -214,7 +214,7 @@ pub(super) fn settings(file: &LinkFile, facts: &Facts, system: &System, first: &
     out.extend(wanted.mtu.map(Setting::Mtu));
     out.extend(wanted.segmented_max.map(Setting::SegmentedMaxBytes));
     out.extend(wanted.segments_max.map(Setting::SegmentsMax));
-    if system.action != Action::Move {
+    if system.action == Action::Add {
         let names = alternative_names(wanted, facts, first);
         out.extend(some(Vec::new(), names).map(Setting::AlternativeNames));
     }
@@ -283,6 +283,7 @@ mod tests {
         let old = System { scheme: scheme::named("v239"), ..system() };
         let off = System { names_wanted: false, ..system() };
         let moved = System { action: Action::Move, ..system() };
+        let bound = System { action: Action::Bind, ..system() };
         for (link, facts, system, expected) in [
             ("NamePolicy=onboard slot\n", facts(), system(), "eno1"),
             ("NamePolicy=database slot path\n", facts(), system(), "ens3"),
@@ -301,6 +302,7 @@ mod tests {
             ("NamePolicy=kernel path\n", facts(), system(), "enp0s3"),
             ("NamePolicy=path\nName=lan0\n", facts(), off, "lan0"),
             ("NamePolicy=path\nName=lan0\n", facts(), moved, "eth0"),
+            ("NamePolicy=path\nName=lan0\n", facts(), bound, "eth0"),
         ] {
             assert_eq!(name(&file(link).wanted, &facts, &system), expected, "{link}");
         }

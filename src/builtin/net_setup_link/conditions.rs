@@ -179,7 +179,7 @@ fn is_version(value: &[u8], release: &[u8]) -> Option<bool> {
 }
 
 /// How two texts are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Operator {
     /// As patterns: whether the value is one that fits.
     Pattern(bool),
