@@ -15,6 +15,7 @@ use std::time::Duration;
 use bstr::{BString, ByteSlice};
 
 use super::conditions::credential;
+use super::kernel;
 use super::keys::password;
 use super::link_file::{AddressPolicy, LinkFile, WakePassword};
 use crate::diag::{Diagnostic, SourceFile};
@@ -27,11 +28,19 @@ const SIZE_MAX: u64 = 1 << 20;
 /// What says a password has to say it soon: events wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// All `.link` files of a system that can apply, in the order in which they are asked.
+/// All `.link` files of a system that can apply, in the order in which they are asked: those of the directories, and those
+/// that stand on the kernel's command line.
 pub(super) fn load(roots: &Roots) -> Vec<LinkFile> {
     let directories = roots.network_dirs();
-    let files = by_name(&directories, ".link").into_iter().filter(|(_, path)| !is_masked(path));
-    files.filter_map(|(name, path)| one(roots, &directories, &name, &path)).collect()
+    let written = by_name(&directories, ".link");
+    let mut files = kernel::link_files(roots);
+    files.retain(|name, _| !written.contains_key(name));
+    for (name, path) in written.into_iter().filter(|(_, path)| !is_masked(path)) {
+        if let Some(file) = one(roots, &directories, &name, &path) {
+            files.insert(name, file);
+        }
+    }
+    files.into_values().collect()
 }
 
 /// Files that end so, by name; the first directory that has a name decides.
@@ -193,6 +202,13 @@ mod tests {
             ]
         );
         assert_eq!(load(&Roots::below(&root.path().join("none"))), []);
+        write("proc/cmdline", "ro net.ifname_policy=mac net.ifname_policy=path,02:00:00:00:00:01\n");
+        let names = || -> Vec<String> {
+            load(&Roots::below(root.path())).iter().map(|file| below(&file.file)).collect()
+        };
+        assert_eq!(names()[2..], ["proc/cmdline", "proc/cmdline", "usr/lib/systemd/network/99-default.link"]);
+        write("run/systemd/network/72-default.link", ANY);
+        assert_eq!(names()[2..4], ["proc/cmdline", "run/systemd/network/72-default.link"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod choose;
 mod conditions;
 mod ini;
+mod kernel;
 mod keys;
 mod link_file;
 mod load;
