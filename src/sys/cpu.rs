@@ -11,14 +11,14 @@ pub fn hypervisor() -> Option<[u8; 12]> {
 
     /// "A hypervisor is there", in the third register.
     const PRESENT: u32 = 1 << 31;
+    #[allow(unused_unsafe)] // newer compilers know that it is safe
     // SAFETY: every processor that this runs on has the instruction, and it touches no memory.
-    #[allow(unused_unsafe)] // newer compilers know that
     let basic = unsafe { __cpuid(1) };
     if basic.ecx & PRESENT == 0 {
         return None;
     }
-    // SAFETY: as above.
-    #[allow(unused_unsafe)]
+    #[allow(unused_unsafe)] // as above
+    // SAFETY: a hypervisor says that it is there, so it answers to this number.
     let answer = unsafe { __cpuid(0x4000_0000) };
     let mut signature = [0; 12];
     let words = [answer.ebx, answer.ecx, answer.edx];
