@@ -94,7 +94,7 @@ pub struct Pause {
 }
 
 /// How the link is made: speed, duplex and the like, and what is advertised to the other end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkSettings {
     /// Megabits a second.
     pub speed: u32,
