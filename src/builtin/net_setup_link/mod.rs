@@ -16,6 +16,8 @@ mod modes;
 mod properties;
 mod specifiers;
 mod values;
+#[cfg(test)]
+mod verdicts;
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -173,15 +173,14 @@ pub(in super::super) fn name_pattern(word: &[u8]) -> Result<BString, Wrong> {
     name(word)
 }
 
-/// Policies in their order. One that is unknown costs itself, and so does one that stands there twice.
+/// Policies in their order. One that is unknown costs itself.
 pub(super) fn policies(list: &mut Vec<Policy>, value: &[u8], table: &[(&str, Policy)]) -> Taken {
     list.clear();
     each(value, Quoting::None, |word| {
         let policy = one_of(word, table)?;
-        if list.contains(&policy) {
-            return Err(format!("{} stands there twice", shown(word)).into());
+        if !list.contains(&policy) {
+            list.push(policy);
         }
-        list.push(policy);
         Ok(())
     })
 }

@@ -59,7 +59,6 @@ fn values_that_are_none() {
         "MTUBytes=1.5x",
         "BitsPerSecond=fast",
         "Duplex=Full",
-        "NamePolicy=path path",
         "WakeOnLan=magic off",
         "Duplex=both",
         "AutoNegotiation=perhaps",
