@@ -1,6 +1,9 @@
 //! The standard rules beside those of Debian's `udev`: on every device of the recordings, and of this machine, both give the
 //! same links, permissions, properties, tags and programs. What is different is listed in `shipped_rules/differences.txt`,
 //! each with its reason, and nothing stands there that is not found.
+//!
+//! With `NAMEPLATE_VERIFY_TREE=DIR`, a Debian 13 (as `contrib/verify` has it), the same with the rules of systemd 257 and
+//! `shipped_rules/differences-257.txt`.
 
 #![cfg(test)]
 
@@ -13,9 +16,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use facts::{Machine, Rules, facts};
+use facts::{Machine, Met, Rules, facts};
 use nameplate::ids::Action;
 use nameplate::roots::Roots;
+use nameplate::rules::trace::Unobserved;
 use nameplate::text::{Case, Pattern};
 
 /// A pattern of what may be different.
@@ -60,9 +64,9 @@ fn recordings() -> Vec<PathBuf> {
     files
 }
 
-/// Debian's files that the standard rules give way to, as far as they are installed.
-fn debian(shipped: &Rules) -> Option<Rules> {
-    let dirs = Roots::system().udev_rule_dirs();
+/// Debian's files that the standard rules give way to, as far as they are installed in `roots`.
+fn debian(shipped: &Rules, roots: &Roots) -> Option<Rules> {
+    let dirs = roots.udev_rule_dirs();
     let lib = dirs.last().unwrap();
     if !lib.join("50-udev-default.rules").exists() {
         return None;
@@ -77,8 +81,8 @@ fn differences(machine: &Machine, ours: &Rules, theirs: &Rules) -> Vec<(String, 
     let mut out = Vec::new();
     for path in machine.paths() {
         for action in [Action::Add, Action::Change, Action::Remove] {
-            let ours = facts(machine, &path, action, ours);
-            let theirs = facts(machine, &path, action, theirs);
+            let ours = facts(machine, &path, action, ours, &mut Unobserved);
+            let theirs = facts(machine, &path, action, theirs, &mut Unobserved);
             let subsystem = machine.subsystem(&path);
             let kernel = path.as_bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
             let kernel = String::from_utf8_lossy(kernel).into_owned();
@@ -95,11 +99,11 @@ fn differences(machine: &Machine, ours: &Rules, theirs: &Rules) -> Vec<(String, 
     out
 }
 
-#[test]
-fn the_same_as_debians_but_for_what_is_listed() {
+/// Compares with the rules that are installed in `roots`; false if there are none.
+fn compare(roots: &Roots, list: &str) -> bool {
     let shipped = Rules::directory(&top().join("rules"));
-    let Some(debian) = debian(&shipped) else { return common::skip("Debian's udev is not installed") };
-    let accepted = accepted(&fs::read_to_string(top().join("tests/shipped_rules/differences.txt")).unwrap());
+    let Some(debian) = debian(&shipped, roots) else { return false };
+    let accepted = accepted(&fs::read_to_string(top().join("tests/shipped_rules").join(list)).unwrap());
     let mut found = BTreeSet::new();
     let mut unexpected = Vec::new();
     let mut compare = |machine: &Machine, used: &mut BTreeSet<usize>| {
@@ -118,12 +122,52 @@ fn the_same_as_debians_but_for_what_is_listed() {
     let stale: Vec<_> = accepted
         .iter()
         .filter(|one| !found.contains(&one.line))
-        .map(|one| format!("differences.txt:{}: not found any more: {}", one.line, one.text))
+        .map(|one| format!("{list}:{}: not found any more: {}", one.line, one.text))
         .collect();
     // What this machine has is no part of what has to be listed.
     compare(&Machine::live(), &mut BTreeSet::new());
     unexpected.extend(stale);
     assert!(unexpected.is_empty(), "{} differences\n{}", unexpected.len(), unexpected.join("\n"));
+    true
+}
+
+#[test]
+fn the_same_as_debians_but_for_what_is_listed() {
+    if !compare(&Roots::system(), "differences.txt") {
+        common::skip("Debian's udev is not installed");
+    }
+}
+
+#[test]
+fn the_same_as_systemd_257s_but_for_what_is_listed() {
+    let Some(tree) = std::env::var_os("NAMEPLATE_VERIFY_TREE") else { return };
+    assert!(compare(&Roots::below(Path::new(&tree)), "differences-257.txt"), "no rules in that tree");
+}
+
+/// Rules that no recorded device can show: the file that they ask for is on the machine or not.
+const UNSEEN: &[&str] = &["90-iocost.toml", "90-vconsole.toml"];
+
+/// Each standard rule has a device among the recordings that meets its conditions (what it asks builtins and programs aside).
+#[test]
+fn every_rule_is_met_by_a_recorded_device() {
+    let shipped = Rules::directory(&top().join("rules"));
+    let mut met = Met::default();
+    for file in recordings() {
+        let machine = Machine::recorded(&file);
+        for path in machine.paths() {
+            for action in [Action::Add, Action::Change, Action::Remove] {
+                facts(&machine, &path, action, &shipped, &mut met);
+            }
+        }
+    }
+    let met = met.places();
+    let name = |file: &Path| file.file_name().unwrap().to_string_lossy().into_owned();
+    let missing = shipped.places.iter().filter(|place| !met.contains(&place.to_string()));
+    let missing: Vec<String> = missing
+        .filter(|place| !UNSEEN.contains(&&*name(&place.file.path)))
+        .map(|place| place.to_string())
+        .collect();
+    assert!(missing.is_empty(), "no device meets these rules:\n{}", missing.join("\n"));
 }
 
 /// With the files of Debian's udev installed none of the standard rules is in force: nothing is done twice.
@@ -131,7 +175,7 @@ fn the_same_as_debians_but_for_what_is_listed() {
 fn beside_debians_files_none_is_in_force() {
     let own = top().join("rules");
     let shipped = Rules::directory(&own);
-    if debian(&shipped).is_none() {
+    if debian(&shipped, &Roots::system()).is_none() {
         return common::skip("Debian's udev is not installed");
     }
     let dirs = Roots::system().udev_rule_dirs();
