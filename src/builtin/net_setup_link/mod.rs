@@ -1,7 +1,7 @@
 //! Owns the builtin `net_setup_link`: which `.link` file (`systemd.link(5)`) is an interface's, and what it asks for.
 //!
-//! The name is a property, for rules to use; all else is a deed. Files are read once for many events. Nothing is set on
-//! other actions than `add`, `bind` and `move`: who uses an interface has set it up by then. Never changes anything.
+//! The name is a property, for rules to use; all else is a deed. Files are read once for many events. On other actions
+//! than `add`, `bind` and `move` who uses an interface has set it up: no file is looked for. Never changes anything.
 
 mod choose;
 mod conditions;
@@ -56,6 +56,9 @@ impl LinkFiles {
 /// gets nothing.
 pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Found, BuiltinError> {
     let index = context.device.ifindex().ok_or(BuiltinError::NotAnInterface)?;
+    if !matches!(context.action, Action::Add | Action::Bind | Action::Move) {
+        return Ok(as_it_is(context, index).into());
+    }
     let facts = facts(context);
     let files = context.shared.link_files().get(context.roots);
     let machine = Machine::of(context.roots);
@@ -76,6 +79,14 @@ pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Found
     Ok(found)
 }
 
+/// What the last record says of the interface's file, and the name that it has.
+fn as_it_is(context: &Context<'_>, index: IfIndex) -> Properties {
+    let record = last_record(context.roots, index);
+    let kept = ["ID_NET_LINK_FILE", "ID_NET_LINK_FILE_DROPINS"];
+    let kept = kept.into_iter().filter_map(|key| Some((key, BString::from(record.get(key)?))));
+    kept.chain([("ID_NET_NAME", context.device.sysname())]).collect()
+}
+
 fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, found: &mut Found) {
     let system = System {
         action: context.action,
@@ -83,13 +94,10 @@ fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, 
         names_wanted: scheme::names_wanted(&machine::kernel_command_line(context.roots)),
         machine_id: machine::machine_id(context.roots),
     };
-    let mut name = facts.name.clone();
-    if matches!(context.action, Action::Add | Action::Bind | Action::Move) {
-        name = choose::name(&file.wanted, facts, &system);
-        let settings = choose::settings(file, facts, &system, &name);
-        if !settings.is_empty() {
-            found.deeds.push(Deed::Interface(Interface { index, settings }));
-        }
+    let name = choose::name(&file.wanted, facts, &system);
+    let settings = choose::settings(file, facts, &system, &name);
+    if !settings.is_empty() {
+        found.deeds.push(Deed::Interface(Interface { index, settings }));
     }
     let mut set = |key: &[u8], value: &[u8]| {
         if let Err(problem) = found.properties.set(key, value) {
