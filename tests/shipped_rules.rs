@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use facts::{Machine, Met, Rules, facts};
-use nameplate::ids::Action;
+use nameplate::ids::{Action, DevPath};
 use nameplate::roots::Roots;
 use nameplate::rules::trace::Unobserved;
 use nameplate::text::{Case, Pattern};
@@ -168,6 +168,121 @@ fn every_rule_is_met_by_a_recorded_device() {
         .map(|place| place.to_string())
         .collect();
     assert!(missing.is_empty(), "no device meets these rules:\n{}", missing.join("\n"));
+}
+
+/// What `[[test]]`s do not say: writes, builtins, and what the hardware database knows. The values are udevadm 257's for the same
+/// devices and the same database.
+const GIVEN: &[(&str, &str, Action, &[&str])] = &[
+    (
+        "rare",
+        "usb3/3-21",
+        Action::Add,
+        &["write power/control=auto", "write power/autosuspend_delay_ms=500", "write power/persist=0"],
+    ),
+    ("rare", "usb3/3-21", Action::Change, &["no write"]),
+    ("rare", "i2c-0/0-0067", Action::Add, &["write power/control=on", "no write power/control=auto"]),
+    ("rare", "module/block", Action::Add, &["write parameters/events_dfl_poll_msecs=2000"]),
+    ("storage", "target0:0:0/0:0:0:0", Action::Change, &["write block/*/uevent=change"]),
+    ("storage", "target0:0:0/0:0:0:0", Action::Add, &["no write", "run kmod load", "run kmod load sg"]),
+    ("storage", "block/sda", Action::Add, &["watch true"]),
+    ("storage", "block/sr0", Action::Add, &["no watch"]),
+    (
+        "rare",
+        "input28/event28",
+        Action::Add,
+        &["property KEYBOARD_KEY_90=vendor", "property KEYBOARD_KEY_91=a", "run keyboard"],
+    ),
+    ("rare", "input24/event24", Action::Add, &["property EVDEV_ABS_00=::10", "run keyboard"]),
+    ("rare", "input29/event29", Action::Change, &["property POINTINGSTICK_SENSITIVITY=200", "run keyboard"]),
+    ("rare", "input23/event23", Action::Add, &["property MOUSE_DPI=1000@125", "no run keyboard"]),
+    ("rare", "input22/event22", Action::Add, &["property ID_INPUT_TABLET_PAD=1"]),
+    ("rare", "input25/event25", Action::Add, &["property ID_INPUT_KEY=0"]),
+    ("rare", "input26/event26", Action::Add, &["property ID_INPUT_MOUSE=0"]),
+    ("rare", "input33/event33", Action::Add, &["property ID_INPUT_SWITCH=1", "tag power-switch"]),
+    (
+        "rare",
+        "iio:device0",
+        Action::Add,
+        &["property ACCEL_MOUNT_MATRIX=0, 1, 0; 1, 0, 0; 0, 0, 1", "no property ACCEL_LOCATION"],
+    ),
+    ("rare", "iio:device1", Action::Add, &["property ACCEL_LOCATION=base", "no property ACCEL_MOUNT_MATRIX"]),
+    ("rare", "iio:device2", Action::Add, &["property ACCEL_MOUNT_MATRIX=0, 1, 0; 1, 0, 0; 0, 0, 1"]),
+    ("rare", "iio:device3", Action::Add, &["property ACCEL_LOCATION=base"]),
+    ("rare", "iio:device4", Action::Add, &["property ACCEL_LOCATION=display"]),
+    ("rare", "input34/event34", Action::Add, &["property ACCEL_MOUNT_MATRIX=1, 0, 0; 0, 1, 0; 0, 0, 1"]),
+    ("rare", "input35/event35", Action::Add, &["property ACCEL_MOUNT_MATRIX=0, 0, 1; 0, 1, 0; 1, 0, 0"]),
+    ("rare", "video4linux/video7", Action::Add, &["property ID_CAMERA_DIRECTION=rear"]),
+    ("rare", "input29/event29", Action::Add, &["property MOUSE_DPI=400@100"]),
+    ("rare", "input27/event27", Action::Add, &["property MOUSE_DPI=1000@1000"]),
+    ("rare", "input24/event24", Action::Add, &["property ID_INPUT_JOYSTICK_INTEGRATION=external"]),
+    ("rare", "input31/event31", Action::Add, &["property ID_INPUT_TOUCHPAD_INTEGRATION=internal"]),
+    ("rare", "0000:05:02.0/fw1", Action::Add, &["property IEEE1394_UNIT_FUNCTION_MIDI=1"]),
+    ("rare", "0000:05:02.0/fw2", Action::Add, &["property ID_VENDOR_FROM_DATABASE=Allied Vision"]),
+    ("rare", "hidraw/hidraw2", Action::Add, &["property ID_MODEL_FROM_DATABASE=SpaceMouse", "run uaccess"]),
+    ("rare", "hidraw/hidraw1", Action::Add, &["property ID_VENDOR_FROM_DATABASE=Yubico.com", "run uaccess"]),
+    ("rare", "tty/ttyUSB7", Action::Add, &["property ID_MODEL_FROM_DATABASE=FT232H"]),
+    ("rare", "tty/ttyS4", Action::Add, &["property ID_VENDOR_FROM_DATABASE=Oxford"]),
+    ("rare", "sound/card4", Action::Change, &["property ID_MODEL_FROM_DATABASE=EMU10k1"]),
+    ("rare", "net/hsi0", Action::Add, &["property ID_NET_NAME_ALLOW=0", "no property ID_NET_NAME_MAC"]),
+    (
+        "rare",
+        "graphics/fb1",
+        Action::Add,
+        &["tag seat", "tag master-of-seat", "property ID_TAG_MASTER_OF_SEAT=1"],
+    ),
+    ("rare", "0000:05:04.0", Action::Add, &["tag seat", "tag master-of-seat"]),
+    ("rare", "tifm_sd0:3", Action::Add, &["run kmod load tifm_sd"]),
+    ("rare", "tifm_ms0:4", Action::Add, &["run kmod load tifm_ms"]),
+    ("rare", "i2o/i2o0", Action::Add, &["run kmod load i2o_block"]),
+    ("rare", "module/parport_pc", Action::Add, &["run kmod load ppdev"]),
+    ("rare-storage", "memstick1/memstick1", Action::Add, &["run kmod load ms_block mspro_block"]),
+    ("rare-storage", "mtd/mtd1ro", Action::Add, &["run kmod load sm_ftl"]),
+    ("rare-storage", "block/sdq", Action::Add, &["property IOCOST_SOLUTIONS=isolation"]),
+    ("rare-storage", "block/sdt", Action::Add, &["property SYSTEMD_READY=0"]),
+    (
+        "rare-storage",
+        "block/sdu",
+        Action::Add,
+        &["run /usr/bin/udevadm trigger -s block -p ID_BTRFS_READY=0", "no property SYSTEMD_READY"],
+    ),
+];
+
+#[test]
+fn devices_get_what_the_database_says_and_what_is_written_and_run() {
+    let shipped = Rules::directory(&top().join("rules"));
+    let machine =
+        |name: &str| Machine::recorded(&top().join("rules/recordings").join(format!("{name}.umockdev")));
+    let machines = ["rare", "rare-storage", "storage"].map(|name| (name, machine(name)));
+    for (name, tail, action, lines) in GIVEN {
+        let (_, machine) = machines.iter().find(|(known, _)| known == name).unwrap();
+        let is_meant = |path: &DevPath| path.as_bytes().ends_with(format!("/{tail}").as_bytes());
+        let path = machine.paths().into_iter().find(is_meant).unwrap_or_else(|| panic!("{tail}"));
+        let found = plain(&facts(machine, &path, *action, &shipped, &mut Unobserved));
+        for line in *lines {
+            let (there, wanted) = match line.strip_prefix("no ") {
+                // the beginning of a line
+                Some(wanted) => (found.iter().any(|one| one.starts_with(wanted)), false),
+                None => (found.iter().any(|one| one == line), true),
+            };
+            assert!(there == wanted, "{tail} {action}: {line}\n{}", found.join("\n"));
+        }
+    }
+}
+
+/// Facts as a person writes them: words of commands and of what is written side by side.
+fn plain(facts: &BTreeSet<String>) -> Vec<String> {
+    let words = |text: &str| text.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(" ");
+    facts
+        .iter()
+        .map(|fact| match fact.split_once(' ') {
+            Some(("run", job)) => format!("run {}", words(job)),
+            // the device, its attribute, the value
+            Some(("write", what)) => {
+                format!("write {}", words(what).splitn(2, ' ').last().unwrap().replacen(' ', "=", 1))
+            }
+            _ => fact.clone(),
+        })
+        .collect()
 }
 
 /// With the files of Debian's udev installed none of the standard rules is in force: nothing is done twice.

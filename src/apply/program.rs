@@ -27,7 +27,9 @@ pub fn run(argv: &[BString], properties: &Properties, helpers: &Path, timeout: D
 
 /// True for the path of an udevadm that is not there.
 fn is_missing_udevadm(program: &BStr) -> bool {
-    program.starts_with(b"/") && program.ends_with(b"/udevadm") && !Path::new(&*program.to_os_str_lossy()).exists()
+    program.starts_with(b"/")
+        && program.ends_with(b"/udevadm")
+        && !Path::new(&*program.to_os_str_lossy()).exists()
 }
 
 #[cfg(test)]
@@ -52,7 +54,11 @@ mod tests {
         for (program, listed) in [("/nowhere/udevadm", true), ("/nowhere/udev", false), ("udevadm", false)] {
             let argv = [program, "--list", me].map(BString::from);
             let done = run(&argv, &Properties::new(), Path::new("/nowhere"), LONG);
-            assert_eq!((done.success(), done.stdout.contains_str(me)), (listed, listed), "{program}: {done:?}");
+            assert_eq!(
+                (done.success(), done.stdout.contains_str(me)),
+                (listed, listed),
+                "{program}: {done:?}"
+            );
         }
     }
 }

@@ -16,12 +16,12 @@ use nameplate::ids::{Action, DevPath, DeviceId, SeqNum};
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
 use nameplate::rules::compile::Compiled;
+use nameplate::rules::compile::Skip;
 use nameplate::rules::convert::AnyAccount;
 use nameplate::rules::eval::Account;
+use nameplate::rules::ir::{Condition, Rule, Subject};
 use nameplate::rules::load::{Loaded, load, load_files};
 use nameplate::rules::toml::{self, Known};
-use nameplate::rules::compile::Skip;
-use nameplate::rules::ir::{Condition, Rule, Subject};
 use nameplate::rules::trace::{Observer, Seen, Spot};
 use nameplate::store::index::Indexes;
 use nameplate::store::record::Record;
@@ -225,7 +225,8 @@ impl Observer for Met {
     }
 
     fn condition(&mut self, seen: &Seen<'_>) {
-        let asks = |condition: &Condition| matches!(condition.subject, Subject::Import(_) | Subject::Program(_));
+        let asks =
+            |condition: &Condition| matches!(condition.subject, Subject::Import(_) | Subject::Program(_));
         if !seen.passed && !seen.in_group && !asks(seen.condition) {
             self.now = None;
         }
