@@ -79,12 +79,14 @@ pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Found
     Ok(found)
 }
 
-/// What the last record says of the interface's file, and the name that it has.
+/// What the last record says of the interface's file, the name that it has, and its driver.
 fn as_it_is(context: &Context<'_>, index: IfIndex) -> Properties {
     let record = last_record(context.roots, index);
     let kept = ["ID_NET_LINK_FILE", "ID_NET_LINK_FILE_DROPINS"];
     let kept = kept.into_iter().filter_map(|key| Some((key, BString::from(record.get(key)?))));
-    kept.chain([("ID_NET_NAME", context.device.sysname())]).collect()
+    let driver =
+        Card::of(context).ok().and_then(|card| card.driver()).map(|driver| ("ID_NET_DRIVER", driver));
+    kept.chain([("ID_NET_NAME", context.device.sysname())]).chain(driver).collect()
 }
 
 fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, found: &mut Found) {
