@@ -11,6 +11,10 @@
 mod common;
 #[path = "shipped_rules/facts.rs"]
 mod facts;
+#[path = "shipped_rules/real.rs"]
+mod real;
+#[path = "common/tree.rs"]
+mod tree;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -142,6 +146,73 @@ fn the_same_as_debians_but_for_what_is_listed() {
 fn the_same_as_systemd_257s_but_for_what_is_listed() {
     let Some(tree) = std::env::var_os("NAMEPLATE_VERIFY_TREE") else { return };
     assert!(compare(&Roots::below(Path::new(&tree)), "differences-257.txt"), "no rules in that tree");
+}
+
+/// Not only the rules: what systemd 257 itself makes of the recorded devices with its rules, builtins and helpers.
+#[test]
+fn the_same_as_what_udevadm_257_says() {
+    let Some(debian) = std::env::var_os("NAMEPLATE_VERIFY_TREE") else { return };
+    let shipped = Rules::directory(&top().join("rules"));
+    let list = ["differences-257.txt", "differences-udevadm.txt"];
+    let list = list.map(|file| fs::read_to_string(top().join("tests/shipped_rules").join(file)).unwrap());
+    let accepted = accepted(&list.concat());
+    let mut unexpected = Vec::new();
+    for file in recordings().iter().filter(|file| file.starts_with(top().join("rules"))) {
+        let machine = Machine::recorded(file);
+        for action in [Action::Add, Action::Change] {
+            let said = real::answers(Path::new(&debian), file, &machine.hwdb(), action.as_str());
+            for path in machine.paths() {
+                let Some(theirs) = said.get(&path.to_string()) else { continue };
+                let theirs: BTreeSet<String> =
+                    theirs.iter().filter(|fact| is_compared(fact)).cloned().collect();
+                let ours = comparable(&facts(&machine, &path, action, &shipped, &mut Unobserved), &theirs);
+                let kernel = path.to_string().rsplit('/').next().unwrap_or_default().to_owned();
+                let about = format!("{} {kernel} {action}", machine.subsystem(&path));
+                let more = ours.difference(&theirs).map(|fact| format!("+ {about}: {fact}"));
+                let less = theirs.difference(&ours).map(|fact| format!("- {about}: {fact}"));
+                let lines = more
+                    .chain(less)
+                    .filter(|line| !accepted.iter().any(|one| one.pattern.matches(line.as_bytes())));
+                unexpected.extend(lines.map(|line| format!("{line}    ({} {path})", machine.name)));
+            }
+        }
+    }
+    assert!(unexpected.is_empty(), "{} differences\n{}", unexpected.len(), unexpected.join("\n"));
+}
+
+/// What udevadm prints beside what rules made.
+fn is_compared(fact: &str) -> bool {
+    let of_the_event = [
+        "ACTION=",
+        "DEVPATH=",
+        "SUBSYSTEM=",
+        "DEVNAME=",
+        "SEQNUM=",
+        "TAGS=",
+        "CURRENT_TAGS=",
+        "DEVLINKS=",
+        "USEC_INITIALIZED=",
+        "ID_PROCESSING=",
+        ".",
+    ];
+    fact.strip_prefix("property ")
+        .is_none_or(|property| !of_the_event.iter().any(|key| property.starts_with(key)))
+}
+
+/// The facts that udevadm prints too, in its words.
+fn comparable(facts: &BTreeSet<String>, theirs: &BTreeSet<String>) -> BTreeSet<String> {
+    let named = |fact: &str| match fact.strip_prefix("group ") {
+        Some(account) => format!("group {}", account.split('"').nth(1).unwrap_or_default()),
+        None => fact.to_owned(),
+    };
+    let kinds = ["property ", "tag ", "link ", "mode ", "group ", "name "];
+    facts
+        .iter()
+        .filter(|fact| kinds.iter().any(|kind| fact.starts_with(kind)) && is_compared(fact))
+        .map(|fact| named(fact))
+        // a group without a mode means 0660, which udevadm does not say
+        .filter(|fact| fact != "mode 0660" || theirs.contains(fact))
+        .collect()
 }
 
 /// Rules that no recorded device can show: the file that they ask for is on the machine or not.

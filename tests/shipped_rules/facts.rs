@@ -111,6 +111,11 @@ impl Machine {
         self.tree.devices().iter().map(|device| device.devpath()).collect()
     }
 
+    /// Its hardware database.
+    pub(crate) fn hwdb(&self) -> PathBuf {
+        Roots::below(self.root.path()).etc.join("udev/hwdb.bin")
+    }
+
     pub(crate) fn subsystem(&self, path: &DevPath) -> String {
         let subsystem = self.tree.get(path).and_then(|device| device.subsystem());
         subsystem.unwrap_or_default().to_string()
