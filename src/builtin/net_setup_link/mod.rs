@@ -86,7 +86,7 @@ fn as_it_is(context: &Context<'_>, index: IfIndex) -> Properties {
     let kept = kept.into_iter().filter_map(|key| Some((key, BString::from(record.get(key)?))));
     let driver =
         Card::of(context).ok().and_then(|card| card.driver()).map(|driver| ("ID_NET_DRIVER", driver));
-    kept.chain([("ID_NET_NAME", context.device.sysname())]).chain(driver).collect()
+    driver.into_iter().chain(kept).chain([("ID_NET_NAME", context.device.sysname())]).collect()
 }
 
 fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, found: &mut Found) {
