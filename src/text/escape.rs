@@ -1,6 +1,7 @@
-//! Owns udev's rules for characters in names: which bytes are safe, and how the others are replaced or escaped.
+//! Owns udev's rules for characters in names: which bytes are safe, and how the others are replaced or escaped; and the
+//! escapes of C that files of udev's and systemd's may hold.
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 
 use super::space::{is_c_space, trim_start};
 
@@ -97,6 +98,49 @@ pub fn encode_node_name_within(text: &[u8], limit: usize) -> BString {
         rest = after;
     }
     out
+}
+
+/// The bytes of one escape of C's, as udev and systemd read it, and its length; `rest` begins behind the backslash. `None`
+/// for one that there is not. It may be the byte 0.
+pub fn c_escape(rest: &[u8]) -> Option<(BString, usize)> {
+    let number = |from: usize, len: usize, radix: u32| {
+        let digits = rest.get(from..from + len)?;
+        let plain = digits.iter().all(|b| char::from(*b).is_digit(radix));
+        u32::from_str_radix(digits.to_str().ok().filter(|_| plain)?, radix).ok()
+    };
+    let unicode = |len| {
+        let code = number(1, len, 16)?;
+        let bytes = match char::from_u32(code) {
+            Some(code) => BString::from(code.to_string()),
+            // udev writes half of a surrogate pair as if it were a character.
+            None if len == 4 => three_bytes(code).into(),
+            None => return None,
+        };
+        Some((bytes, 1 + len))
+    };
+    let one = |byte: u8| Some((BString::from([byte]), 1));
+    match rest.first()? {
+        b'a' => one(0x07),
+        b'b' => one(0x08),
+        b'f' => one(0x0c),
+        b'n' => one(b'\n'),
+        b'r' => one(b'\r'),
+        b't' => one(b'\t'),
+        b'v' => one(0x0b),
+        b's' => one(b' '),
+        byte @ (b'\\' | b'"' | b'\'') => one(*byte),
+        b'x' => Some((BString::from([u8::try_from(number(1, 2, 16)?).ok()?]), 3)),
+        b'u' => unicode(4),
+        b'U' => unicode(8),
+        b'0'..=b'7' => Some((BString::from([u8::try_from(number(0, 3, 8)?).ok()?]), 3)),
+        _ => None,
+    }
+}
+
+/// The three bytes that UTF-8 would have for a number of 16 bits.
+fn three_bytes(code: u32) -> Vec<u8> {
+    let part = |shift: u32, mask: u32| u8::try_from((code >> shift) & mask).unwrap_or_default();
+    vec![0xe0 | part(12, 0x0f), 0x80 | part(6, 0x3f), 0x80 | part(0, 0x3f)]
 }
 
 #[cfg(test)]
