@@ -106,17 +106,26 @@ pub(super) struct Arguments {
 impl Arguments {
     /// Takes them apart. Error: an option that there is not, or that lacks its value.
     pub(super) fn parse(arguments: &[BString], known: &[Option_]) -> Result<Self, BuiltinError> {
+        let (out, mistakes) = Self::take(arguments, known);
+        mistakes.into_iter().next().map_or(Ok(out), Err)
+    }
+
+    /// The same, where what is wrong is as if it were not there; and what that is.
+    pub(super) fn take(arguments: &[BString], known: &[Option_]) -> (Self, Vec<BuiltinError>) {
         let mut out = Self::default();
+        let mut mistakes = Vec::new();
         let mut left = arguments.iter();
         while let Some(argument) = left.next() {
             match argument.as_slice() {
                 b"--" => out.rest.extend(left.by_ref().cloned()),
-                [b'-', b'-', long @ ..] => out.long(long, known, &mut left)?,
-                [b'-', short @ ..] if !short.is_empty() => out.short(short, known, &mut left)?,
+                [b'-', b'-', long @ ..] => mistakes.extend(out.long(long, known, &mut left).err()),
+                [b'-', short @ ..] if !short.is_empty() => {
+                    mistakes.extend(out.short(short, known, &mut left).err());
+                }
                 _ => out.rest.push(argument.clone()),
             }
         }
-        Ok(out)
+        (out, mistakes)
     }
 
     /// `name`, `name=value`; a name may be cut short as long as it says which.

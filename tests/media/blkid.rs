@@ -236,6 +236,34 @@ fn offsets_and_two_file_systems_at_once() {
     assert!(error.contains("more than one file system"), "{error}");
 }
 
+#[test]
+fn options_as_udevadm_takes_them() {
+    need!("mkfs.ext4");
+    let machine = Machine::new();
+    let inner = Image::new(4 * MIB).by("mkfs.ext4 -q -L inner IMAGE");
+    let bytes = std::fs::read(inner.path()).unwrap();
+    let disk = Image::new(8 * MIB).write(MIB, &bytes).attach();
+    for options in [
+        "--off=1048576",
+        "-o1048576",
+        "-Ro 1048576",
+        "--offset=0x100000 --nor",
+        "--offset=1048576 --nonsense -x",
+        "--offset=1048576 --hint",
+        "--offset",
+        "--offset=1048576 --hint=session_offset=0",
+        "--offset=1048576 --hint=foo",
+        "--offset=1048576 --noraid=1 word",
+        "-- --offset=1048576",
+        "--offset=1M",
+        "--offset=-1",
+        "--offset=04000000",
+    ] {
+        same(&machine, &disk.name, &format!("blkid {options}"), "options");
+    }
+    assert_eq!(machine.answer(&disk.name, "blkid -Ro 1048576")["ID_FS_LABEL"], "inner");
+}
+
 /// Random bytes, cut images, and superblocks with single bytes changed: nothing but properties comes out, the same as
 /// udevadm's, and the probe lives.
 #[test]

@@ -3,7 +3,11 @@
 use bstr::{BString, ByteSlice};
 
 use super::super::BuiltinError;
+use super::super::helper::{Arguments as Given, Option_};
 use crate::probe::Request;
+
+/// The options of udev's builtin.
+const OPTIONS: &[Option_] = &[("hint", b'H', true), ("offset", b'o', true), ("noraid", b'R', false)];
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,37 +18,15 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads them as udev does: `--name=value` or `--name value`, the short forms too. What is no option is left alone.
+    /// Reads them as udev does: a wrong option is as none, and what is no option is left alone. Error: an offset that is none.
     pub(super) fn parse(arguments: &[BString]) -> Result<Self, BuiltinError> {
-        let mut out = Self::default();
-        let mut rest = arguments.iter();
-        while let Some(argument) = rest.next() {
-            let (name, value) = match argument.split_once_str(b"=") {
-                Some((name, value)) if name.starts_with(b"--") => (name, Some(BString::from(value))),
-                _ => (argument.as_slice(), None),
-            };
-            let mut value = |what| {
-                let error = || BuiltinError::Arguments(format!("blkid: `{}` needs {what}", name.as_bstr()));
-                value.clone().or_else(|| rest.next().cloned()).ok_or_else(error)
-            };
-            match name {
-                b"--noraid" | b"-R" => out.no_raid = true,
-                b"--hint" | b"-H" => out.hint = Some(value("a hint")?),
-                b"--offset" | b"-o" => {
-                    let text = value("a number of bytes")?;
-                    out.offset = number(&text).ok_or_else(|| {
-                        BuiltinError::Arguments(format!("blkid: `{text}` is no number of bytes"))
-                    })?;
-                }
-                _ if name.starts_with(b"-") => {
-                    let text =
-                        format!("blkid: no option `{argument}`; there are: --offset, --hint, --noraid");
-                    return Err(BuiltinError::Arguments(text));
-                }
-                _ => {}
-            }
-        }
-        Ok(out)
+        let (given, mistakes) = Given::take(arguments, OPTIONS);
+        mistakes.iter().for_each(|mistake| tracing::warn!("blkid: {mistake}: it is left out"));
+        let offset = given.value(b'o').map_or(Ok(0), |text| {
+            number(text)
+                .ok_or_else(|| BuiltinError::Arguments(format!("blkid: `{text}` is no number of bytes")))
+        })?;
+        Ok(Self { offset, hint: given.value(b'H').cloned(), no_raid: given.has(b'R') })
     }
 
     /// The question for a probe.
@@ -54,14 +36,14 @@ impl Arguments {
     }
 }
 
-/// A number of 63 bits, decimal or with `0x` in front.
+/// A number of 63 bits: decimal, or as C writes it with `0x` or `0` in front.
 fn number(text: &[u8]) -> Option<u64> {
     let text = text.trim().to_str().ok()?;
-    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => text.parse(),
+    let (base, digits) = match text.strip_prefix('0') {
+        None | Some("") => (10, text),
+        Some(rest) => rest.strip_prefix(['x', 'X']).map_or((8, rest), |digits| (16, digits)),
     };
-    number.ok().filter(|number| i64::try_from(*number).is_ok())
+    u64::from_str_radix(digits, base).ok().filter(|number| i64::try_from(*number).is_ok())
 }
 
 #[cfg(test)]
@@ -80,6 +62,13 @@ mod tests {
             ("", Arguments::default()),
             ("--noraid", Arguments { no_raid: true, ..Default::default() }),
             ("--offset=4096 -R", Arguments { offset: 4096, no_raid: true, hint: None }),
+            ("--off=1 -- -R", Arguments { offset: 1, ..Default::default() }),
+            ("-Ro16", Arguments { offset: 16, no_raid: true, hint: None }),
+            ("-o 010", Arguments { offset: 8, ..Default::default() }),
+            ("-o 0", Arguments::default()),
+            // wrong ones
+            ("--raid --offset", Arguments::default()),
+            ("--noraid=1 -x --hint", Arguments::default()),
             ("--offset 0x10", Arguments { offset: 16, ..Default::default() }),
             ("--hint=session_offset=7", Arguments { hint: hint("session_offset=7"), ..Default::default() }),
             (
@@ -93,13 +82,9 @@ mod tests {
 
     #[test]
     fn mistakes() {
-        for (text, says) in [
-            ("--offset=-1", "`-1` is no number"),
-            ("--offset=9223372036854775808", "is no number"),
-            ("--offset", "needs a number"),
-            ("--hint", "needs a hint"),
-            ("--raid", "no option `--raid`"),
-        ] {
+        for (text, says) in
+            [("--offset=-1", "`-1` is no number"), ("--offset=9223372036854775808", "is no number")]
+        {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");
         }
