@@ -4,7 +4,7 @@
 //! and keeps the value it had; the rest goes on. Never decides what a value means for a running daemon.
 
 mod udev;
-mod value;
+pub mod value;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use toml::de::{DeTable, DeValue};
 
 use crate::diag::{Diagnostic, Place, SourceFile};
@@ -86,6 +87,8 @@ pub struct Config {
     pub event_timeout: Duration,
     /// How long one program may run.
     pub program_timeout: Duration,
+    /// The signal that a program gets when its time is over.
+    pub timeout_signal: Signal,
     /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added, as the kernel's command line asks. No key of the file.
@@ -111,6 +114,7 @@ impl Default for Config {
             workers: None,
             event_timeout: Duration::from_secs(180),
             program_timeout: Duration::from_secs(180),
+            timeout_signal: Signal::SIGKILL,
             exec_delay: Duration::ZERO,
             read_only_disks: false,
             receive_buffer: 128 << 20,
@@ -120,6 +124,36 @@ impl Default for Config {
             link_dir: None,
             rules: Vec::new(),
         }
+    }
+}
+
+/// What a command line says: it is stronger than every file. `None`: nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Typed {
+    /// In the place of `log_level`.
+    pub log_level: Option<tracing::Level>,
+    /// In the place of `workers`; inside `None` for as many as there are processors.
+    pub workers: Option<Option<NonZeroUsize>>,
+    /// In the place of `exec_delay`.
+    pub exec_delay: Option<Duration>,
+    /// In the place of `event_timeout`.
+    pub event_timeout: Option<Duration>,
+    /// In the place of `timeout_signal`.
+    pub timeout_signal: Option<Signal>,
+    /// In the place of `resolve_names`.
+    pub resolve_names: Option<ResolveNames>,
+}
+
+impl Typed {
+    /// Lays it over what the files say.
+    pub fn apply(&self, config: &mut Config) {
+        let put = |from: Option<Duration>, to: &mut Duration| *to = from.unwrap_or(*to);
+        put(self.exec_delay, &mut config.exec_delay);
+        put(self.event_timeout, &mut config.event_timeout);
+        config.log_level = self.log_level.unwrap_or(config.log_level);
+        config.workers = self.workers.unwrap_or(config.workers);
+        config.timeout_signal = self.timeout_signal.unwrap_or(config.timeout_signal);
+        config.resolve_names = self.resolve_names.unwrap_or(config.resolve_names);
     }
 }
 
@@ -177,6 +211,14 @@ pub const KEYS: &[Key] = &[
         default: Some("\"180s\""),
         doc: "How long one program of a rule may run, if the event has as much time left. Then it is killed, with all that it started.",
         set: |c, v| value::duration(v).map(|d| c.program_timeout = d),
+    },
+    Key {
+        name: "timeout_signal",
+        kind: "name of a signal",
+        default: Some("\"SIGKILL\""),
+        doc: "What a program gets whose time is over, with all that it started. If it does not end by that within a \
+              second it is killed.",
+        set: |c, v| value::signal(v).map(|signal| c.timeout_signal = signal),
     },
     Key {
         name: "exec_delay",

@@ -4,22 +4,25 @@
 //! TOML are the arguments, one by one. What it leaves running is left alone here; only a deadline kills.
 
 use std::path::Path;
-use std::time::Duration;
 
 use bstr::{BStr, BString};
 
 use crate::properties::Properties;
-use crate::sys::process::{self, Finished};
+use crate::sys::process::{self, Finished, Limit};
 
 /// Runs `argv`, a relative program from `helpers`, with `properties` as environment (those that begin with `.` are not
-/// for programs), and waits at most `timeout`.
-pub fn run(argv: &[BString], properties: &Properties, helpers: &Path, timeout: Duration) -> Finished {
+/// for programs), and waits at most as long as `limit` says.
+pub fn run(argv: &[BString], properties: &Properties, helpers: &Path, limit: Limit) -> Finished {
     let public = properties.iter().filter(|(key, _)| !key.starts_with(b"."));
-    process::run(argv, public.map(|(key, value): (&BStr, &BStr)| (&**key, &**value)), helpers, timeout)
+    process::run(argv, public.map(|(key, value): (&BStr, &BStr)| (&**key, &**value)), helpers, limit)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use nix::sys::signal::Signal;
+
     use super::*;
 
     #[test]
@@ -27,7 +30,8 @@ mod tests {
         let properties =
             [("DEVNAME", "/dev/x"), (".PRIVATE", "1"), ("ID_MODEL", "a b")].into_iter().collect();
         let argv = ["/bin/sh", "-c", "echo \"$DEVNAME $ID_MODEL\"; env | grep -c PRIVATE"].map(BString::from);
-        let done = run(&argv, &properties, Path::new("/"), Duration::from_secs(60));
+        let limit = Limit { timeout: Duration::from_secs(60), signal: Signal::SIGKILL };
+        let done = run(&argv, &properties, Path::new("/"), limit);
         assert_eq!(done.stdout, "/dev/x a b\n0\n");
     }
 }

@@ -70,6 +70,8 @@ pub(super) struct Core {
     pub(super) config_source: config::Source,
     /// The configuration as last read.
     pub(super) config: Mutex<config::Config>,
+    /// What was said on the command line.
+    pub(super) typed: config::Typed,
     pub(super) watches: Option<Arc<Watches>>,
     pub(super) rules: RulesInForce,
 }

@@ -91,6 +91,8 @@ pub struct Settings {
     pub config_source: config::Source,
     /// The configuration that these settings were made from.
     pub config: config::Config,
+    /// What of it was said on the command line, and holds whatever becomes of the files.
+    pub typed: config::Typed,
 }
 
 /// Why the daemon did not start, or ended by itself.
@@ -274,6 +276,7 @@ fn core(
         log: settings.log,
         config_source: settings.config_source,
         config: std::sync::Mutex::new(settings.config),
+        typed: settings.typed,
         watches: watches.transpose().map_err(|e| DaemonError::Start("the watch on nodes", e))?,
         rules: RulesInForce::default(),
     })

@@ -66,6 +66,7 @@ impl Workers {
                 core.work.give_up(late.run, Some(Instant::now() + wait));
             } else {
                 tracing::error!(DEVPATH = %devpath, "workers hang on this device again and again: given up until its next event");
+                core.engine.leave(&late.job.uevent);
                 if let Some(listeners) = &core.listeners {
                     listeners.failed(&late.job.uevent, Some(nix::errno::Errno::ETIMEDOUT));
                 }
@@ -109,6 +110,7 @@ fn work(core: &Core) {
             Err(_) => {
                 core.counters.failed.count();
                 core.leave_watch(&job.uevent);
+                core.engine.leave(&job.uevent);
                 if let Some(listeners) = &core.listeners {
                     listeners.failed(&job.uevent, None);
                 }

@@ -1,7 +1,7 @@
 //! Owns running a program to its end: no shell, its own process group, output drained, a deadline, never a zombie.
 //!
 //! Standard output is kept up to a limit and standard error's end is kept; both are read all the time, so that a program
-//! that prints much is never held up. After the deadline the whole group is killed. A process that the program leaves
+//! that prints much is never held up. After the deadline the whole group gets a signal, and soon after it is killed. A process that the program leaves
 //! behind keeps nobody waiting: once the program itself has ended its output is read for a short grace only.
 
 use std::ffi::OsStr;
@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bstr::BString;
@@ -75,13 +76,22 @@ impl Finished {
     }
 }
 
+/// How long a program may run, and what it is told then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Its time.
+    pub timeout: Duration,
+    /// The signal that it and all that it started get when the time is over. If it does not end by that it is killed.
+    pub signal: Signal,
+}
+
 /// Runs the program `argv`, a relative one from `helpers`, with exactly the environment `env` and an empty standard
-/// input, and waits for its end, at most for `timeout`.
+/// input, and waits for its end, at most as long as `limit` says.
 pub fn run<'e>(
     argv: &[BString],
     env: impl IntoIterator<Item = (&'e [u8], &'e [u8])>,
     helpers: &Path,
-    timeout: Duration,
+    limit: Limit,
 ) -> Finished {
     let started = Instant::now();
     let Some((program, args)) = argv.split_first() else { return Finished::not_started(Errno::EINVAL) };
@@ -95,8 +105,26 @@ pub fn run<'e>(
         .process_group(0)
         .spawn();
     match spawned {
-        Ok(child) => Running::new(child, started.checked_add(timeout)).finish(),
+        Ok(child) => {
+            let _as_it_is = put_oom_score_back(child.id());
+            Running::new(child, started.checked_add(limit.timeout), limit.signal).finish()
+        }
         Err(error) => Finished::not_started(errno_of(&error)),
+    }
+}
+
+/// A daemon that the kernel is told to spare when memory runs out must not have programs that it spares: the culprit may be
+/// one of them. Error: the process has gone, or may not be told.
+fn put_oom_score_back(pid: u32) -> io::Result<()> {
+    static SPARED: OnceLock<bool> = OnceLock::new();
+    let is_spared = || {
+        let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+        own.trim().parse::<i32>().is_ok_and(|score| score < 0)
+    };
+    if *SPARED.get_or_init(is_spared) {
+        std::fs::write(format!("/proc/{pid}/oom_score_adj"), "0")
+    } else {
+        Ok(())
     }
 }
 
@@ -173,14 +201,16 @@ struct Running {
     stderr: Pipe<std::process::ChildStderr>,
     /// `None`: never.
     deadline: Option<Instant>,
+    /// What it gets then.
+    signal: Signal,
 }
 
 impl Running {
-    fn new(mut child: Child, deadline: Option<Instant>) -> Self {
+    fn new(mut child: Child, deadline: Option<Instant>, signal: Signal) -> Self {
         let pidfd = open_pidfd(child.id()).ok();
         let stdout = Pipe::new(child.stdout.take(), Keep::First(STDOUT_MAX));
         let stderr = Pipe::new(child.stderr.take(), Keep::Last(STDERR_MAX));
-        Self { child, pidfd, stdout, stderr, deadline }
+        Self { child, pidfd, stdout, stderr, deadline, signal }
     }
 
     fn finish(mut self) -> Finished {
@@ -253,6 +283,19 @@ impl Running {
     fn kill(&mut self) -> End {
         // not waited for yet, so that its number and its group's are still its own
         let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
+        if self.signal != Signal::SIGKILL {
+            for signal in [self.signal, Signal::SIGCONT] {
+                let _gone_already = killpg(group, signal);
+            }
+            let until = Instant::now() + DYING;
+            while !matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) && Instant::now() < until {
+                self.poll(true, Some(until));
+            }
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                self.last_of_the_pipes();
+                return End::TimedOut;
+            }
+        }
         for signal in [Signal::SIGKILL, Signal::SIGCONT] {
             let _gone_already = killpg(group, signal);
         }
@@ -364,7 +407,11 @@ mod tests {
 
     fn sh_for(script: &str, timeout: Duration) -> Finished {
         let argv = ["/bin/sh", "-c", script].map(BString::from);
-        run(&argv, [(&b"PATH"[..], &b"/usr/bin:/bin"[..])], Path::new("/nonexistent"), timeout)
+        run(&argv, [(&b"PATH"[..], &b"/usr/bin:/bin"[..])], Path::new("/nonexistent"), limit(timeout))
+    }
+
+    fn limit(timeout: Duration) -> Limit {
+        Limit { timeout, signal: Signal::SIGKILL }
     }
 
     fn sh(script: &str) -> Finished {
@@ -377,7 +424,7 @@ mod tests {
         unsafe { nix::sys::signal::signal(Signal::SIGWINCH, SigHandler::SigIgn) }.unwrap();
         let ignored = || {
             let argv = ["/bin/sh".into(), "-c".into(), "grep SigIgn /proc/self/status".into()];
-            let said = run(&argv, [], Path::new("/"), LONG).stdout;
+            let said = run(&argv, [], Path::new("/"), limit(LONG)).stdout;
             let mask = said.to_str().unwrap().trim_start_matches("SigIgn:").trim();
             u64::from_str_radix(mask, 16).unwrap() & 1 << (Signal::SIGWINCH as i32 - 1) != 0
         };
@@ -399,7 +446,7 @@ mod tests {
         }
         let run = |argv: &[&str]| {
             let argv: Vec<BString> = argv.iter().map(|&arg| arg.into()).collect();
-            run(&argv, [], Path::new("/bin"), LONG).end
+            run(&argv, [], Path::new("/bin"), limit(LONG)).end
         };
         assert_eq!(run(&["sh", "-c", "exit 3"]), End::Exited(3));
         assert_eq!(run(&["none"]), End::NotStarted(Errno::ENOENT));
@@ -412,7 +459,7 @@ mod tests {
     fn what_a_program_gets() {
         let argv = ["/bin/sh", "-c", "env; printf '%s|' \"$@\"; cat", "x", "a b", "*", "\"$(id)\""]
             .map(BString::from);
-        let done = run(&argv, [(&b"DEVNAME"[..], &b"/dev/\xff"[..])], Path::new("/"), LONG);
+        let done = run(&argv, [(&b"DEVNAME"[..], &b"/dev/\xff"[..])], Path::new("/"), limit(LONG));
         // the shell adds PWD and perhaps some of its own
         let out = done.stdout.to_vec();
         let text = String::from_utf8_lossy(&out);
@@ -430,7 +477,7 @@ mod tests {
         // what the test runner itself was given
         close_inherited_on_exec().unwrap();
         let argv = ["ls", "/proc/self/fd"].map(BString::from);
-        let done = run(&argv, [], Path::new("/bin"), LONG);
+        let done = run(&argv, [], Path::new("/bin"), limit(LONG));
         // 3 is the directory that ls reads
         assert_eq!(done.stdout, "0\n1\n2\n3\n");
     }
@@ -463,6 +510,24 @@ mod tests {
             std::thread::yield_now();
         }
         assert_eq!(sh_for("kill -STOP $$", Duration::from_millis(100)).end, End::TimedOut);
+    }
+
+    #[test]
+    fn a_program_may_be_told_that_its_time_is_over() {
+        let told = |script: &str| {
+            let argv = ["/bin/sh", "-c", script].map(BString::from);
+            let limit = Limit { timeout: Duration::from_millis(500), signal: Signal::SIGUSR1 };
+            run(&argv, [(&b"PATH"[..], &b"/usr/bin:/bin"[..])], Path::new("/"), limit)
+        };
+        let says = "trap 'echo told; exit 3' USR1; while :; do sleep 0.01; done";
+        let stopped = "trap 'echo told; exit 3' USR1; kill -STOP $$; while :; do sleep 0.01; done";
+        for script in [says, stopped] {
+            let done = told(script);
+            assert_eq!((done.end, done.stdout.as_bstr()), (End::TimedOut, b"told\n".as_bstr()), "{script}");
+        }
+        let deaf = told("trap '' USR1; echo $$; while :; do sleep 0.01; done");
+        assert_eq!(deaf.end, End::TimedOut);
+        assert!(!Path::new("/proc").join(deaf.stdout.trim().to_os_str().unwrap()).exists(), "killed");
     }
 
     #[test]
