@@ -22,7 +22,7 @@ use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::eval::{Given, Job};
 use crate::rules::host::{Host, ProgramOutput};
-use crate::sys::process::{End, Finished, Limit};
+use crate::sys::process::{End, Finished, Limit, Places};
 
 /// What became of an interface that was to have another name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +147,8 @@ pub fn run(
 pub struct Programs {
     /// Where programs without a `/` in front are.
     helpers: PathBuf,
+    /// Where processes are shown.
+    proc: PathBuf,
     /// The longest time that one program has, and what it is told then.
     longest: Limit,
     /// Programs that have ended.
@@ -156,7 +158,7 @@ pub struct Programs {
 impl Programs {
     /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
     pub fn new(roots: &Roots, longest: Limit) -> Self {
-        Self { helpers: roots.helper_dir(), longest, ended: Arc::default() }
+        Self { helpers: roots.helper_dir(), proc: roots.proc.clone(), longest, ended: Arc::default() }
     }
 
     /// How many have ended.
@@ -175,7 +177,8 @@ impl Programs {
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
         let left = deadline.saturating_duration_since(Instant::now());
         let limit = Limit { timeout: left.min(self.longest.timeout), ..self.longest };
-        let finished = program::run(argv, environment, &self.helpers, limit);
+        let places = Places { helpers: &self.helpers, proc: &self.proc };
+        let finished = program::run(argv, environment, places, limit);
         // what it has left running is there by now
         self.ended.fetch_add(1, Ordering::Relaxed);
         let failure = failure(&finished);

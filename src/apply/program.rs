@@ -3,22 +3,21 @@
 //! A program sees the device's properties as its whole environment. It is never a shell's text: what a rule wrote in
 //! TOML are the arguments, one by one. What it leaves running is left alone here; only a deadline kills.
 
-use std::path::Path;
-
 use bstr::{BStr, BString};
 
 use crate::properties::Properties;
-use crate::sys::process::{self, Finished, Limit};
+use crate::sys::process::{self, Finished, Limit, Places};
 
-/// Runs `argv`, a relative program from `helpers`, with `properties` as environment (those that begin with `.` are not
+/// Runs `argv`, which is where `places` says, with `properties` as environment (those that begin with `.` are not
 /// for programs), and waits at most as long as `limit` says.
-pub fn run(argv: &[BString], properties: &Properties, helpers: &Path, limit: Limit) -> Finished {
+pub fn run(argv: &[BString], properties: &Properties, places: Places<'_>, limit: Limit) -> Finished {
     let public = properties.iter().filter(|(key, _)| !key.starts_with(b"."));
-    process::run(argv, public.map(|(key, value): (&BStr, &BStr)| (&**key, &**value)), helpers, limit)
+    process::run(argv, public.map(|(key, value): (&BStr, &BStr)| (&**key, &**value)), places, limit)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use nix::sys::signal::Signal;
@@ -30,8 +29,9 @@ mod tests {
         let properties =
             [("DEVNAME", "/dev/x"), (".PRIVATE", "1"), ("ID_MODEL", "a b")].into_iter().collect();
         let argv = ["/bin/sh", "-c", "echo \"$DEVNAME $ID_MODEL\"; env | grep -c PRIVATE"].map(BString::from);
+        let places = Places { helpers: Path::new("/"), proc: Path::new("/proc") };
         let limit = Limit { timeout: Duration::from_secs(60), signal: Signal::SIGKILL };
-        let done = run(&argv, &properties, Path::new("/"), limit);
+        let done = run(&argv, &properties, places, limit);
         assert_eq!(done.stdout, "/dev/x a b\n0\n");
     }
 }

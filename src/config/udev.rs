@@ -139,8 +139,7 @@ fn command_line(config: &mut Config, text: &[u8], is_initramfs: bool) -> Vec<Str
             None => &name,
         };
         let is_meant = |known: &&str| machine::is_same_key(known.as_bytes(), meant);
-        let Some(word) = WORDS.iter().find(|word| word.on_command_line.iter().any(|known| is_meant(&known)))
-        else {
+        let Some(word) = WORDS.iter().find(|word| word.on_command_line.iter().any(is_meant)) else {
             continue;
         };
         let value = value.unwrap_or_else(|| word.alone.into());

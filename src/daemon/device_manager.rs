@@ -64,6 +64,11 @@ impl DeviceManager for Manager {
         self.0.log.set_level(level);
     }
 
+    fn set_trace(&self, on: bool) {
+        self.0.engine.set_trace(on);
+        self.set_log_level(on.then_some(7));
+    }
+
     fn pause(&self, paused: bool) {
         tracing::info!("events are {}", if paused { "only queued from now on" } else { "handled again" });
         self.0.work.pause(paused);

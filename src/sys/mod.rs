@@ -12,6 +12,7 @@ pub mod fs;
 pub mod kmod;
 pub mod medium;
 pub mod netlink;
+mod oom;
 pub mod process;
 pub mod random;
 pub mod rtnetlink;

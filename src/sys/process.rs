@@ -11,7 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bstr::BString;
@@ -76,6 +75,15 @@ impl Finished {
     }
 }
 
+/// Where a program is, and where processes are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'p> {
+    /// Programs whose name is relative.
+    pub helpers: &'p Path,
+    /// The kernel's directory of processes.
+    pub proc: &'p Path,
+}
+
 /// How long a program may run, and what it is told then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
@@ -85,17 +93,17 @@ pub struct Limit {
     pub signal: Signal,
 }
 
-/// Runs the program `argv`, a relative one from `helpers`, with exactly the environment `env` and an empty standard
+/// Runs the program `argv`, which is where `places` says, with exactly the environment `env` and an empty standard
 /// input, and waits for its end, at most as long as `limit` says.
 pub fn run<'e>(
     argv: &[BString],
     env: impl IntoIterator<Item = (&'e [u8], &'e [u8])>,
-    helpers: &Path,
+    places: Places<'_>,
     limit: Limit,
 ) -> Finished {
     let started = Instant::now();
     let Some((program, args)) = argv.split_first() else { return Finished::not_started(Errno::EINVAL) };
-    let spawned = Command::new(path_of(program, helpers))
+    let spawned = Command::new(path_of(program, places.helpers))
         .args(args.iter().map(|arg| OsStr::from_bytes(arg)))
         .env_clear()
         .envs(env.into_iter().map(|(key, value)| (OsStr::from_bytes(key), OsStr::from_bytes(value))))
@@ -106,25 +114,10 @@ pub fn run<'e>(
         .spawn();
     match spawned {
         Ok(child) => {
-            let _as_it_is = put_oom_score_back(child.id());
+            super::oom::put_back(places.proc, child.id());
             Running::new(child, started.checked_add(limit.timeout), limit.signal).finish()
         }
         Err(error) => Finished::not_started(errno_of(&error)),
-    }
-}
-
-/// A daemon that the kernel is told to spare when memory runs out must not have programs that it spares: the culprit may be
-/// one of them. Error: the process has gone, or may not be told.
-fn put_oom_score_back(pid: u32) -> io::Result<()> {
-    static SPARED: OnceLock<bool> = OnceLock::new();
-    let is_spared = || {
-        let own = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
-        own.trim().parse::<i32>().is_ok_and(|score| score < 0)
-    };
-    if *SPARED.get_or_init(is_spared) {
-        std::fs::write(format!("/proc/{pid}/oom_score_adj"), "0")
-    } else {
-        Ok(())
     }
 }
 
@@ -399,146 +392,4 @@ fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bstr::ByteSlice;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    fn sh_for(script: &str, timeout: Duration) -> Finished {
-        let argv = ["/bin/sh", "-c", script].map(BString::from);
-        run(&argv, [(&b"PATH"[..], &b"/usr/bin:/bin"[..])], Path::new("/nonexistent"), limit(timeout))
-    }
-
-    fn limit(timeout: Duration) -> Limit {
-        Limit { timeout, signal: Signal::SIGKILL }
-    }
-
-    fn sh(script: &str) -> Finished {
-        sh_for(script, LONG)
-    }
-
-    #[test]
-    fn programs_heed_every_signal() {
-        // SAFETY: ignoring a signal runs no code, and nobody else here waits for this one
-        unsafe { nix::sys::signal::signal(Signal::SIGWINCH, SigHandler::SigIgn) }.unwrap();
-        let ignored = || {
-            let argv = ["/bin/sh".into(), "-c".into(), "grep SigIgn /proc/self/status".into()];
-            let said = run(&argv, [], Path::new("/"), limit(LONG)).stdout;
-            let mask = said.to_str().unwrap().trim_start_matches("SigIgn:").trim();
-            u64::from_str_radix(mask, 16).unwrap() & 1 << (Signal::SIGWINCH as i32 - 1) != 0
-        };
-        assert!(ignored());
-        heed_inherited_signals();
-        assert!(!ignored());
-    }
-
-    #[test]
-    fn ends() {
-        let cases = [
-            ("exit 0", End::Exited(0)),
-            ("exit 7", End::Exited(7)),
-            ("kill -9 $$", End::Signalled(9)),
-            ("kill -SEGV $$", End::Signalled(11)),
-        ];
-        for (script, end) in cases {
-            assert_eq!(sh(script).end, end, "{script}");
-        }
-        let run = |argv: &[&str]| {
-            let argv: Vec<BString> = argv.iter().map(|&arg| arg.into()).collect();
-            run(&argv, [], Path::new("/bin"), limit(LONG)).end
-        };
-        assert_eq!(run(&["sh", "-c", "exit 3"]), End::Exited(3));
-        assert_eq!(run(&["none"]), End::NotStarted(Errno::ENOENT));
-        assert_eq!(run(&["/etc/passwd"]), End::NotStarted(Errno::EACCES));
-        assert_eq!(run(&["sh", "a\0b"]), End::NotStarted(Errno::EINVAL));
-        assert_eq!(run(&[]), End::NotStarted(Errno::EINVAL));
-    }
-
-    #[test]
-    fn what_a_program_gets() {
-        let argv = ["/bin/sh", "-c", "env; printf '%s|' \"$@\"; cat", "x", "a b", "*", "\"$(id)\""]
-            .map(BString::from);
-        let done = run(&argv, [(&b"DEVNAME"[..], &b"/dev/\xff"[..])], Path::new("/"), limit(LONG));
-        // the shell adds PWD and perhaps some of its own
-        let out = done.stdout.to_vec();
-        let text = String::from_utf8_lossy(&out);
-        assert!(out.windows(14).any(|w| w == b"DEVNAME=/dev/\xff"), "{text}");
-        assert!(text.ends_with("a b|*|\"$(id)\"|"), "{text}");
-        assert!(!text.contains("CARGO") && !text.contains("HOME="), "{text}");
-        assert!(done.success());
-    }
-
-    #[test]
-    fn own_process_group_and_no_other_descriptors() {
-        let done = sh("cut -d' ' -f5 /proc/$$/stat; echo $$");
-        let words: Vec<&str> = std::str::from_utf8(&done.stdout).unwrap().split_whitespace().collect();
-        assert_eq!(words[0], words[1]);
-        // what the test runner itself was given
-        close_inherited_on_exec().unwrap();
-        let argv = ["ls", "/proc/self/fd"].map(BString::from);
-        let done = run(&argv, [], Path::new("/bin"), limit(LONG));
-        // 3 is the directory that ls reads
-        assert_eq!(done.stdout, "0\n1\n2\n3\n");
-    }
-
-    #[test]
-    fn much_output_on_both_sides_does_not_block() {
-        let done =
-            sh("head -c 1000000 /dev/zero >&2; head -c 1000000 /dev/zero; echo end; echo last >&2; exit 4");
-        assert_eq!((done.end, done.stdout.len(), done.truncated), (End::Exited(4), STDOUT_MAX, true));
-        assert_eq!(done.stderr.len(), STDERR_MAX);
-        assert!(done.stderr.ends_with(b"last\n"));
-        let exact = sh(&format!("head -c {STDOUT_MAX} /dev/zero"));
-        assert_eq!((exact.stdout.len(), exact.truncated), (STDOUT_MAX, false));
-    }
-
-    /// True when process `pid` is gone or a zombie of somebody's.
-    fn is_dead(pid: &str) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
-    }
-
-    #[test]
-    fn the_deadline_kills_the_group_and_reaps() {
-        let done = sh_for("trap '' TERM; sleep 600 & echo $! $$; sleep 600", Duration::from_secs(1));
-        assert_eq!(done.end, End::TimedOut);
-        let pids: Vec<&str> = std::str::from_utf8(&done.stdout).unwrap().split_whitespace().collect();
-        assert!(!Path::new("/proc").join(pids[1]).exists());
-        // the grandchild dies of the same signal, but is init's to reap
-        while !is_dead(pids[0]) {
-            std::thread::yield_now();
-        }
-        assert_eq!(sh_for("kill -STOP $$", Duration::from_millis(100)).end, End::TimedOut);
-    }
-
-    #[test]
-    fn a_program_may_be_told_that_its_time_is_over() {
-        let told = |script: &str| {
-            let argv = ["/bin/sh", "-c", script].map(BString::from);
-            let limit = Limit { timeout: Duration::from_millis(500), signal: Signal::SIGUSR1 };
-            run(&argv, [(&b"PATH"[..], &b"/usr/bin:/bin"[..])], Path::new("/"), limit)
-        };
-        let says = "trap 'echo told; exit 3' USR1; while :; do sleep 0.01; done";
-        let stopped = "trap 'echo told; exit 3' USR1; kill -STOP $$; while :; do sleep 0.01; done";
-        for script in [says, stopped] {
-            let done = told(script);
-            assert_eq!((done.end, done.stdout.as_bstr()), (End::TimedOut, b"told\n".as_bstr()), "{script}");
-        }
-        let deaf = told("trap '' USR1; echo $$; while :; do sleep 0.01; done");
-        assert_eq!(deaf.end, End::TimedOut);
-        assert!(!Path::new("/proc").join(deaf.stdout.trim().to_os_str().unwrap()).exists(), "killed");
-    }
-
-    #[test]
-    fn a_process_left_behind_holds_nobody() {
-        let done = sh("sleep 600 & echo $!; exit 5");
-        let pid = Pid::from_raw(std::str::from_utf8(&done.stdout).unwrap().trim().parse().unwrap());
-        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
-        assert_eq!(done.end, End::Exited(5));
-        let noisy = sh("(while echo x; do :; done) & exit 6");
-        assert_eq!(noisy.end, End::Exited(6));
-        let closed = sh_for("exec >&- 2>&-; sleep 600", Duration::from_millis(100));
-        assert_eq!(closed.end, End::TimedOut);
-    }
-}
+mod tests;

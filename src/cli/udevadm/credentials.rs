@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -35,11 +35,12 @@ pub(super) fn load(dir: Option<&Path>, roots: &Roots) -> Result<(), Refused> {
         for name in &names {
             let Some(rest) = name.as_bytes().strip_prefix(prefix.as_bytes()) else { continue };
             let file = place.join(OsStr::from_bytes(&[rest, suffix.as_bytes()].concat()));
-            match put(&dir.join(name), &file) {
-                Ok(true) => eprintln!("Installed {} from credential.", file.display()),
-                Ok(false) => {}
-                Err(error) => eprintln!("Failed to install {}: {}", file.display(), reason(&error)),
-            }
+            let said = match put(&dir.join(name), &file) {
+                Ok(true) => format!("Installed {} from credential.", file.display()),
+                Ok(false) => continue,
+                Err(error) => format!("Failed to install {}: {}", file.display(), reason(&error)),
+            };
+            let _nobody_reads = writeln!(io::stderr(), "{said}");
         }
     }
     Ok(())

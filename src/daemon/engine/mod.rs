@@ -13,6 +13,7 @@ use self::marks::{PROCESSING, with};
 pub(super) use self::take_over::Present;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -41,7 +42,7 @@ use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::Job;
 use crate::rules::toml::{Accounts, accounts_of};
-use crate::rules::trace::Unobserved;
+use crate::rules::trace::{Trace, Unobserved};
 use crate::store::database::Database;
 use crate::store::index::Indexes;
 use crate::store::record::Record;
@@ -132,6 +133,8 @@ pub struct Engine {
     origins: Origins,
     /// A former run has come to the end of its start in this very system, not in the initramfs before it.
     began_here: bool,
+    /// What each rule finds and does is logged.
+    traced: AtomicBool,
     /// What udevd knows of devices, beside one.
     udevds: Option<OthersRecords>,
 }
@@ -169,6 +172,7 @@ impl Engine {
             memory: Memory::default(),
             origins: Origins::default(),
             began_here: here::is_marked(&site.run_dir, &site.roots.top()),
+            traced: AtomicBool::new(false),
             udevds: site.beside_udevd.then(|| OthersRecords::new(&site.roots)),
             site,
         })
@@ -209,6 +213,11 @@ impl Engine {
     pub(super) fn runs_programs(&self, plan: &Plan) -> bool {
         let at_the_end = plan.run.iter().any(|given| matches!(given.value, Job::Program(_)));
         at_the_end || plan.event.id.as_ref().is_some_and(|id| self.memory.has(id))
+    }
+
+    /// From now on what each rule finds and does is logged, or not.
+    pub(super) fn set_trace(&self, on: bool) {
+        self.traced.store(on, Ordering::Relaxed);
     }
 
     /// The device directory.
@@ -334,7 +343,14 @@ impl Engine {
         let (uevent, id) = (event.uevent, event.uevent.device_id());
         let deadline = self.deadline();
         let mut host = EventHost::new(self.surroundings(), event, deadline, effects);
-        let mut plan = decide(rules, event, &self.site.roots, &mut host, &mut Unobserved);
+        let mut plan = if self.traced.load(Ordering::Relaxed) {
+            let mut trace = Trace::default();
+            let plan = decide(rules, event, &self.site.roots, &mut host, &mut trace);
+            report::trace(&trace);
+            plan
+        } else {
+            decide(rules, event, &self.site.roots, &mut host, &mut Unobserved)
+        };
         // a rule may have taken it over from the record
         plan.drop_property(PROCESSING);
         if !wanted() {

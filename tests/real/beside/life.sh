@@ -15,7 +15,7 @@ devices="$devices /sys/class/mem/null /sys/class/mem/zero"
 ip link add np0 type veth peer name np1
 ip tuntap add np2 mode tun
 ip tuntap add np4 mode tun
-devices="$devices /sys/class/net/np0 /sys/class/net/np1 /sys/class/net/np2 /sys/class/net/lo"
+devices="$devices /sys/class/net/np0 /sys/class/net/np1 /sys/class/net/np2 /sys/class/net/np4 /sys/class/net/lo"
 all=$(ids)
 
 start "$manager"
@@ -28,7 +28,7 @@ listen
     settle
     show changed $all
     # a rule gives another name: what listeners hear before the kernel says it
-    ask add /sys/class/net/np4
+    ask add /sys/class/net/np4 NAME=1
     settle
     heard move net/np5
     settle
