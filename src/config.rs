@@ -83,6 +83,9 @@ pub struct Config {
     pub mode: Mode,
     /// Worker threads; `None` is one for each processor.
     pub workers: Option<NonZeroUsize>,
+    /// At most so many events are handled at a time, as udevd's files, the kernel's command line or that of the daemon ask. No
+    /// key of the file.
+    pub children_max: Option<NonZeroUsize>,
     /// How long one event may take, its programs included.
     pub event_timeout: Duration,
     /// How long one program may run.
@@ -112,6 +115,7 @@ impl Default for Config {
         Self {
             mode: Mode::Auto,
             workers: None,
+            children_max: None,
             event_timeout: Duration::from_secs(180),
             program_timeout: Duration::from_secs(180),
             timeout_signal: Signal::SIGKILL,
@@ -132,8 +136,8 @@ impl Default for Config {
 pub struct Typed {
     /// In the place of `log_level`.
     pub log_level: Option<tracing::Level>,
-    /// In the place of `workers`; inside `None` for as many as there are processors.
-    pub workers: Option<Option<NonZeroUsize>>,
+    /// In the place of `children_max`; inside `None` for no limit.
+    pub children_max: Option<Option<NonZeroUsize>>,
     /// In the place of `exec_delay`.
     pub exec_delay: Option<Duration>,
     /// In the place of `event_timeout`.
@@ -151,7 +155,7 @@ impl Typed {
         put(self.exec_delay, &mut config.exec_delay);
         put(self.event_timeout, &mut config.event_timeout);
         config.log_level = self.log_level.unwrap_or(config.log_level);
-        config.workers = self.workers.unwrap_or(config.workers);
+        config.children_max = self.children_max.unwrap_or(config.children_max);
         config.timeout_signal = self.timeout_signal.unwrap_or(config.timeout_signal);
         config.resolve_names = self.resolve_names.unwrap_or(config.resolve_names);
     }

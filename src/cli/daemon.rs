@@ -41,7 +41,7 @@ pub(super) struct Options {
     /// Go on in the background; ends when clients are answered. Messages go to the kernel's log
     #[arg(short, long)]
     daemon: bool,
-    /// At most so many events at a time; 0: as many as there are processors
+    /// At most so many events at a time, whatever they wait for; 0: no limit
     #[arg(short, long, value_name = "NUMBER")]
     children_max: Option<usize>,
     /// How long an event waits before each of the programs at its end
@@ -64,7 +64,7 @@ impl Options {
         let when = |word: &String| config::ResolveNames::WORDS.iter().find(|(known, _)| known == word);
         Typed {
             log_level: level.or(self.debug.then_some(tracing::Level::DEBUG)),
-            workers: self.children_max.map(|count| NonZeroUsize::new(count.min(WORKERS_MAX))),
+            children_max: self.children_max.map(|count| NonZeroUsize::new(count.min(WORKERS_MAX))),
             exec_delay: self.exec_delay,
             event_timeout: self.event_timeout,
             timeout_signal: self.timeout_signal,

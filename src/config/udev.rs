@@ -35,8 +35,8 @@ const WORDS: &[Word] = &[
         in_file: Some("children_max"),
         on_command_line: &["udev.children_max"],
         alone: "",
-        // as many processes as would wait for disks are more than threads are needed
-        set: |c, v| v.parse().ok().map(|n: usize| c.workers = NonZeroUsize::new(n.min(1024))),
+        // more threads than that wait for each other
+        set: |c, v| v.parse().ok().map(|n: usize| c.children_max = NonZeroUsize::new(n.min(1024))),
     },
     Word {
         in_file: Some("exec_delay"),
@@ -197,8 +197,8 @@ mod tests {
             ("udev_log=debug", with(|c| c.log_level = tracing::Level::DEBUG), &[]),
             (" udev_log = \"err\" ", with(|c| c.log_level = tracing::Level::ERROR), &[]),
             ("udev_log=4", with(|c| c.log_level = tracing::Level::WARN), &[]),
-            ("children_max=3", with(|c| c.workers = NonZeroUsize::new(3)), &[]),
-            ("children_max=5000", with(|c| c.workers = NonZeroUsize::new(1024)), &[]),
+            ("children_max=3", with(|c| c.children_max = NonZeroUsize::new(3)), &[]),
+            ("children_max=5000", with(|c| c.children_max = NonZeroUsize::new(1024)), &[]),
             ("children_max=0", Config::default(), &[]),
             ("exec_delay=2", with(|c| c.exec_delay = Duration::from_secs(2)), &[]),
             ("exec_delay=0", Config::default(), &[]),
@@ -237,7 +237,7 @@ mod tests {
                 false,
                 with(|c| {
                     c.log_level = tracing::Level::ERROR;
-                    c.workers = NonZeroUsize::new(2);
+                    c.children_max = NonZeroUsize::new(2);
                 }),
                 0,
             ),
@@ -247,7 +247,7 @@ mod tests {
             ("udev.exec-delay=3", false, delay(3), 0),
             ("udev.exec_delay=3 udev.exec_delay=x", false, delay(3), 1),
             ("rd.udev.log_level=debug", true, with(|c| c.log_level = tracing::Level::DEBUG), 0),
-            ("rd.udev.children_max=2", true, with(|c| c.workers = NonZeroUsize::new(2)), 0),
+            ("rd.udev.children_max=2", true, with(|c| c.children_max = NonZeroUsize::new(2)), 0),
             ("rd.udev.event_timeout=20", true, with(|c| c.event_timeout = Duration::from_secs(20)), 0),
             ("rd.udev.timeout_signal=TERM", true, with(|c| c.timeout_signal = Signal::SIGTERM), 0),
             ("rd.udev.blockdev_read_only", true, with(|c| c.read_only_disks = true), 0),
@@ -285,7 +285,7 @@ mod tests {
         let loaded = source.read_as_manager();
         let expected = with(|c| {
             c.log_level = tracing::Level::DEBUG;
-            c.workers = NonZeroUsize::new(3);
+            c.children_max = NonZeroUsize::new(3);
             c.exec_delay = Duration::from_secs(4);
             c.event_timeout = Duration::from_secs(9);
         });

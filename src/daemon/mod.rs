@@ -199,6 +199,7 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     if left > 0 {
         tracing::warn!("{left} events are not finished: the next start takes them up again");
     }
+    core.work.end();
     let watched = core.watches.as_ref().map(|watches| watches.devices()).unwrap_or_default();
     core.engine.end_in_udevs_place(&watched);
     drop((udev_sockets, server));
@@ -258,7 +259,7 @@ fn core(
         listeners: listeners.transpose().map_err(|e| DaemonError::Start("the socket for listeners", e))?,
         workers: Workers::default(),
         worker_count: settings.workers,
-        children_max: AtomicUsize::new(0),
+        children_max: AtomicUsize::new(core::limit_of(&settings.config)),
         counters: Arc::default(),
         broadcast: Arc::new(Broadcast::new()),
         wake: reader::wake_fd().map_err(|e| DaemonError::Start("the reader", e))?,

@@ -38,7 +38,10 @@ impl Workers {
     fn missing(core: &Core) -> usize {
         match core.children_max.load(Ordering::Relaxed) {
             0 => core.work.staff(core.worker_count, SLOW, EXTRA),
-            limit => core.work.staff(limit, SLOW, 0),
+            limit => {
+                let base = limit.min(core.worker_count.max(EXTRA));
+                core.work.staff(base, SLOW, limit - base)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! of an initramfs expect of udevd. Never becomes the daemon itself.
 
 use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -17,14 +18,14 @@ const TICK: Duration = Duration::from_millis(10);
 /// Starts the daemon, which will run in that mode, with the arguments of this process.
 pub(super) fn start(context: &Context, mode: Mode) -> Result<Exit, Failure> {
     let cannot = |error: std::io::Error| Failure::Failed(format!("can't start in the background: {error}"));
-    let arguments = std::env::args_os().skip(1);
     let messages = OpenOptions::new().write(true).open(context.roots.dev.join("kmsg"));
+    let mut arguments = std::env::args_os();
     let mut command = Command::new(this_program());
-    if super::is_called(std::env::args_os().next().as_ref()) {
-        command.args(super::as_verb(arguments).into_iter().skip(1));
-    } else {
-        command.args(arguments);
+    if let Some(name) = arguments.next() {
+        // by it the daemon is known in lists of processes, and knows what it is called as
+        command.arg0(name);
     }
+    command.args(arguments);
     let mut child = command
         .arg("--detached")
         .stdin(Stdio::null())
