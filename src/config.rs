@@ -131,7 +131,8 @@ impl Default for Config {
     }
 }
 
-/// What a command line says: it is stronger than every file. `None`: nothing.
+/// What the daemon's command line says: it is stronger than every file, and weaker than the kernel's command line, by which
+/// a machine is saved whose own configuration keeps it from coming up. `None`: nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Typed {
     /// In the place of `log_level`.
@@ -149,15 +150,22 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// Lays it over what the files say.
-    pub fn apply(&self, config: &mut Config) {
-        let put = |from: Option<Duration>, to: &mut Duration| *to = from.unwrap_or(*to);
-        put(self.exec_delay, &mut config.exec_delay);
-        put(self.event_timeout, &mut config.event_timeout);
-        config.log_level = self.log_level.unwrap_or(config.log_level);
-        config.children_max = self.children_max.unwrap_or(config.children_max);
-        config.timeout_signal = self.timeout_signal.unwrap_or(config.timeout_signal);
-        config.resolve_names = self.resolve_names.unwrap_or(config.resolve_names);
+    /// Lays it over what the files say; `kernel` is what the kernel's command line makes of a configuration without files.
+    pub fn apply(&self, config: &mut Config, kernel: &Config) {
+        fn put<T: PartialEq>(to: &mut T, typed: Option<T>, kernel: T, unsaid: &T) {
+            match typed {
+                Some(_) if kernel != *unsaid => *to = kernel,
+                Some(typed) => *to = typed,
+                None => {}
+            }
+        }
+        let (kernel, unsaid) = (kernel.clone(), Config::default());
+        put(&mut config.exec_delay, self.exec_delay, kernel.exec_delay, &unsaid.exec_delay);
+        put(&mut config.event_timeout, self.event_timeout, kernel.event_timeout, &unsaid.event_timeout);
+        put(&mut config.log_level, self.log_level, kernel.log_level, &unsaid.log_level);
+        put(&mut config.children_max, self.children_max, kernel.children_max, &unsaid.children_max);
+        put(&mut config.timeout_signal, self.timeout_signal, kernel.timeout_signal, &unsaid.timeout_signal);
+        put(&mut config.resolve_names, self.resolve_names, kernel.resolve_names, &unsaid.resolve_names);
     }
 }
 
@@ -333,6 +341,14 @@ impl Source {
         match self {
             Source::Standard(roots) => load(roots, udev::load(roots)),
             Source::File(path) => load_file(path),
+        }
+    }
+
+    /// What the kernel's command line alone makes of a configuration, for who is in udevd's place.
+    pub fn of_kernel(&self) -> Config {
+        match self {
+            Source::Standard(roots) => udev::of_kernel(roots),
+            Source::File(_) => Config::default(),
         }
     }
 

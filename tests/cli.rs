@@ -414,7 +414,7 @@ fn called_by_the_name_of_udevs_daemon() {
         "-e, --exec-delay",
         "-t, --event-timeout",
         "-N, --resolve-names",
-        "--timeout-signal",
+        "-s, --timeout-signal",
         "-h, --help",
     ] {
         assert!(help.out.contains(option), "{option} in {help:?}");

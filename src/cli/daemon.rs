@@ -51,7 +51,7 @@ pub(super) struct Options {
     #[arg(short = 't', long, value_name = "SECONDS", value_parser = span_of_some)]
     event_timeout: Option<Duration>,
     /// What a program gets whose time is over
-    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
+    #[arg(short = 's', long, value_name = "SIGNAL", value_parser = signal)]
     timeout_signal: Option<Signal>,
     #[arg(long, hide = true, help = "Leave the session that it was started in")]
     detached: bool,
@@ -136,7 +136,7 @@ pub(super) fn run(options: &Options, context: &Context, _out: &mut dyn Write) ->
         context.config = context.config_source.read_as_manager();
     }
     let typed = options.typed();
-    typed.apply(&mut context.config.config);
+    typed.apply(&mut context.config.config, &context.config_source.of_kernel());
     let context = &context;
     let config = &context.config.config;
     let guard = log::init(config.log_level, log::Target::detect(&context.roots)).map_err(failed)?;

@@ -84,12 +84,23 @@ pub(super) fn load(roots: &Roots) -> Loaded {
     }
     let path = roots.proc.join("cmdline");
     let text = machine::kernel_command_line(roots);
-    let problems = command_line(&mut loaded.config, &text, roots.initramfs_mark().exists());
+    let problems = kernel(&mut loaded.config, &text, roots);
     let place = || SourceFile::new(&path, &text).place(0..0);
     loaded
         .diagnostics
         .extend(problems.into_iter().map(|p| Diagnostic::warning(codes::BAD_VALUE, p, place())));
     loaded
+}
+
+/// What the kernel's command line alone says.
+pub(super) fn of_kernel(roots: &Roots) -> Config {
+    let mut config = Config::default();
+    let _told_by_who_loads = kernel(&mut config, &machine::kernel_command_line(roots), roots);
+    config
+}
+
+fn kernel(config: &mut Config, text: &[u8], roots: &Roots) -> Vec<String> {
+    command_line(config, text, roots.initramfs_mark().exists())
 }
 
 /// The strongest `udev.conf`, then `udev.conf.d` of all directories by name.
@@ -289,6 +300,19 @@ mod tests {
             c.exec_delay = Duration::from_secs(4);
             c.event_timeout = Duration::from_secs(9);
         });
+        // what is typed is stronger than files, and weaker than what the kernel was told
+        let typed = super::super::Typed {
+            exec_delay: Some(Duration::from_secs(1)),
+            event_timeout: Some(Duration::from_secs(2)),
+            timeout_signal: Some(Signal::SIGABRT),
+            ..Default::default()
+        };
+        let mut config = loaded.config.clone();
+        typed.apply(&mut config, &source.of_kernel());
+        let said = |c: &Config| {
+            (c.exec_delay.as_secs(), c.event_timeout.as_secs(), c.timeout_signal, c.children_max)
+        };
+        assert_eq!(said(&config), (4, 2, Signal::SIGABRT, NonZeroUsize::new(3)));
         assert_eq!((loaded.config, loaded.diagnostics), (expected, vec![]));
         assert_eq!(loaded.files.len(), 3);
     }

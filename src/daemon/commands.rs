@@ -151,18 +151,22 @@ impl Commands for Service {
 }
 
 impl Service {
-    /// Since when udevd was found idle each time it was looked at; beside one, what it has not looked at before is owed no longer.
+    /// When udevd was found idle, to be handed in again; beside one that was so at both times, what it had not looked at before
+    /// the first is owed no longer.
     fn idle_since(&self, before: Option<Instant>) -> Option<Instant> {
         let backlog = self.0.backlog.as_ref()?;
         let now = Instant::now();
         if !udevd::is_idle(&self.0) {
             return None;
         }
-        // it may just have taken an event out of its socket: once is not enough
-        if let Some(before) = before.filter(|before| now - *before >= SHORT_TICK) {
-            backlog.is_idle_since(before);
+        match before {
+            // it may just have taken an event out of its socket: once is not enough
+            Some(before) if now - before >= SHORT_TICK => {
+                backlog.is_idle_since(before);
+                Some(now)
+            }
+            before => before.or(Some(now)),
         }
-        before.or(Some(now))
     }
 
     fn events(&self) -> Events {

@@ -33,7 +33,7 @@ pub(super) fn config(core: &Core) {
     for diagnostic in &loaded.diagnostics {
         tracing::warn!("{}", diag::render(diagnostic, false));
     }
-    core.typed.apply(&mut loaded.config);
+    core.typed.apply(&mut loaded.config, &core.config_source.of_kernel());
     let mut config = core.config.lock().unwrap_or_else(PoisonError::into_inner);
     if loaded.diagnostics.iter().any(|d| d.severity == diag::Severity::Error) || loaded.config == *config {
         return;
