@@ -18,4 +18,5 @@ pub mod random;
 pub mod rtnetlink;
 pub mod selinux;
 pub mod seqpacket;
+pub mod userns;
 pub mod xattr;
