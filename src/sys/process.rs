@@ -101,9 +101,24 @@ pub fn run<'e>(
     places: Places<'_>,
     limit: Limit,
 ) -> Finished {
-    let started = Instant::now();
     let Some((program, args)) = argv.split_first() else { return Finished::not_started(Errno::EINVAL) };
-    let spawned = Command::new(path_of(program, places.helpers))
+    let program = path_of(program, places.helpers);
+    run_named(&program, program.as_os_str(), args, env, places.proc, limit)
+}
+
+/// As [`run`], but what is run is the file `program` and it is told that it was called by `name`; `proc` is where processes are
+/// shown.
+pub fn run_named<'e>(
+    program: &Path,
+    name: &OsStr,
+    args: &[BString],
+    env: impl IntoIterator<Item = (&'e [u8], &'e [u8])>,
+    proc: &Path,
+    limit: Limit,
+) -> Finished {
+    let started = Instant::now();
+    let spawned = Command::new(program)
+        .arg0(name)
         .args(args.iter().map(|arg| OsStr::from_bytes(arg)))
         .env_clear()
         .envs(env.into_iter().map(|(key, value)| (OsStr::from_bytes(key), OsStr::from_bytes(value))))
@@ -114,7 +129,7 @@ pub fn run<'e>(
         .spawn();
     match spawned {
         Ok(child) => {
-            super::oom::put_back(places.proc, child.id());
+            super::oom::put_back(proc, child.id());
             Running::new(child, started.checked_add(limit.timeout), limit.signal).finish()
         }
         Err(error) => Finished::not_started(errno_of(&error)),
