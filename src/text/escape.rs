@@ -3,7 +3,7 @@
 
 use bstr::{BString, ByteSlice};
 
-use super::space::is_c_space;
+use super::space::{is_c_space, trim_start};
 
 /// Bytes that a use allows beyond the safe set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,25 +64,37 @@ fn multi_byte_len(text: &[u8]) -> usize {
     if ch.is_some() && len > 1 { len } else { 0 }
 }
 
-/// Trims white space at both ends and makes each inner run one `_`.
+/// Trims white space at both ends and makes each inner run one `_`. At the front vertical tab and form feed are none, as for
+/// udev: the run that begins with one is an inner one, unless it is all there is.
 pub fn collapse_whitespace(text: &[u8]) -> BString {
+    let text = trim_start(text);
     let words: Vec<&[u8]> = text.split(|byte| is_c_space(*byte)).filter(|w| !w.is_empty()).collect();
-    words.join(&b'_').into()
+    let mut out = BString::from(words.join(&b'_'));
+    if !words.is_empty() && text.first().is_some_and(|byte| is_c_space(*byte)) {
+        out.insert(0, b'_');
+    }
+    out
 }
 
 /// Escapes for the `_ENC` properties: every byte that is not safe and not part of a multi-byte UTF-8 character, and
 /// every backslash, becomes `\xNN` with lower-case digits.
 pub fn encode_node_name(text: &[u8]) -> BString {
-    let mut out = BString::from(Vec::with_capacity(text.len()));
+    encode_node_name_within(text, usize::MAX)
+}
+
+/// As [`encode_node_name`], of at most `limit` bytes: it ends before the first character that has no room.
+pub fn encode_node_name_within(text: &[u8], limit: usize) -> BString {
+    let mut out = BString::default();
     let mut rest = text;
     while let Some(&byte) = rest.first() {
         let take = if is_safe(byte) { 1 } else { multi_byte_len(rest) };
         let (kept, after) = rest.split_at(take.max(1));
-        if take == 0 {
-            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
-        } else {
-            out.extend_from_slice(kept);
+        let escape = format!("\\x{byte:02x}");
+        let next = if take == 0 { escape.as_bytes() } else { kept };
+        if out.len() + next.len() > limit {
+            break;
         }
+        out.extend_from_slice(next);
         rest = after;
     }
     out
@@ -159,9 +171,15 @@ mod tests {
 
     #[test]
     fn whitespace() {
-        for (text, expected) in
-            [("  a  b\tc ", "a_b_c"), ("", ""), ("   ", ""), ("x", "x"), ("\x0bx\x0b\x0cy", "x_y")]
-        {
+        for (text, expected) in [
+            ("  a  b\tc ", "a_b_c"),
+            ("", ""),
+            ("   ", ""),
+            ("x", "x"),
+            ("\x0bx\x0b\x0cy", "_x_y"),
+            (" \x0c\x0b x\x0b ", "_x"),
+            ("\x0b ", ""),
+        ] {
             assert_eq!(collapse_whitespace(text.as_bytes()), expected);
         }
     }

@@ -9,7 +9,7 @@ const DEVICE_DESCRIPTOR: usize = 18;
 /// The descriptor type of an interface (or an alternate setting of one).
 const TYPE_INTERFACE: u8 = 4;
 /// Most interfaces that are listed: a device that claims more is lying or will not be matched by a list.
-const MOST: usize = 36;
+const MOST: usize = 72;
 
 /// The interfaces of all configurations as `:CCSSPP:…:` (class, subclass, protocol, two hexadecimal digits each), each
 /// kind once, in the order of the descriptors. Empty if there are none.
