@@ -196,7 +196,10 @@ fn properties_of_a_file() {
         let roots = system(root.path());
         add_veth("np0");
         let index = link("np0")["ifindex"].as_u64().unwrap();
-        write(&roots.run.join(format!("udev/data/n{index}")), "E:OLD=kept\nE:OTHER=x\nV:1\n");
+        write(
+            &roots.run.join(format!("udev/data/n{index}")),
+            "E:OLD=kept\nE:OTHER=x\nE:ID_NET_LINK_FILE=/old.link\nV:1\n",
+        );
         write(
             &roots.etc.join("systemd/network/10-x.link"),
             "[Match]\nDriver=veth\n[Link]\nProperty=ID_NET_MANAGED_BY=me \"B=a b\" M=%m\nImportProperty=OLD NONE\n\
@@ -218,6 +221,10 @@ fn properties_of_a_file() {
         }
         assert!(said["ID_NET_LINK_FILE"].ends_with("/10-x.link"));
         assert!(said["ID_NET_LINK_FILE_DROPINS"].ends_with("/10-x.link.d/y.conf"));
+        // later it is what it was: no file is looked for (udevadm 257 says the same)
+        let later = answer(&set_up(&roots, "np0", Action::Change).properties);
+        let later: Vec<_> = later.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(later, ["ID_NET_DRIVER=veth", "ID_NET_LINK_FILE=/old.link", "ID_NET_NAME=np0"]);
     });
 }
 
