@@ -36,6 +36,7 @@ mod view;
 mod watch;
 mod work;
 mod workers;
+mod written;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,6 +1,5 @@
-//! Owns the watches that rules ask for (`watch = true`): when the last writer closes a node, the kernel is asked for a
-//! `change` event of its device; for a whole disk it is first asked to read the partitions again, and says then itself what
-//! has changed. Never handles that event itself: it comes back through the socket like any other.
+//! Owns the watches that rules ask for (`watch = true`): when the last writer closes a node, the kernel is asked for the
+//! device's events (`written`). Never handles them itself: they come back through the socket like any other.
 //!
 //! Nodes are watched while their own events are handled too, or a writer who is done just then would go unnoticed. Programs
 //! of rules may open the node for writing as well, and each event runs them: so when programs ran, a close counts only if
@@ -8,23 +7,20 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
+use super::written::{Written, sectors_written};
 use crate::ids::DevPath;
-use crate::sys::block::reread_partitions;
 
 /// How long somebody who waits for writers' events waits for one who writes all the time.
 const QUIET_PATIENCE: Duration = Duration::from_secs(3);
@@ -171,7 +167,7 @@ impl Watches {
 
     /// The event ends, and `node` is watched from now on; who has closed it meanwhile counts.
     pub(super) fn keep(&self, node: &Path, devpath: &DevPath, closers: Closers) -> io::Result<()> {
-        let _reading = self.take_all();
+        let _reading = self.take_all()?;
         let meanwhile = {
             // locked before: the listener must not look for a watch that is not entered yet
             let mut nodes = self.nodes();
@@ -245,8 +241,8 @@ impl Watches {
 
     fn listen(&self) {
         loop {
-            match self.readable(PollTimeout::NONE) {
-                Ok(_) => drop(self.take_all()),
+            match self.readable(PollTimeout::NONE).and_then(|_| self.take_all().map(drop)) {
+                Ok(()) => {}
                 Err(Errno::EINTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "nodes are no longer watched for writers");
@@ -257,12 +253,15 @@ impl Watches {
     }
 
     /// Sorts all closes that there have been; nobody else does until the answer is dropped.
-    fn take_all(&self) -> MutexGuard<'_, ()> {
+    fn take_all(&self) -> Result<MutexGuard<'_, ()>, Errno> {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Ok(events) = self.inotify.read_events() {
-            events.iter().for_each(|event| self.closed(event.wd, event.mask));
+        loop {
+            match self.inotify.read_events() {
+                Ok(events) => events.iter().for_each(|event| self.closed(event.wd, event.mask)),
+                Err(Errno::EAGAIN) => return Ok(reading),
+                Err(error) => return Err(error),
+            }
         }
-        reading
     }
 
     /// The directory of a device in sysfs.
@@ -382,83 +381,6 @@ impl Watches {
             self.pending.fetch_sub(1, Ordering::SeqCst);
             tracing::warn!(%error, "no thread for the events after a writer");
         }
-    }
-}
-
-/// The seventh number of a disk's or partition's `stat` file (Documentation/block/stat.rst).
-fn sectors_written(device: &Path) -> Option<u64> {
-    std::fs::read_to_string(device.join("stat")).ok()?.split_whitespace().nth(6)?.parse().ok()
-}
-
-/// A device whose node somebody has written to.
-struct Written {
-    /// Its directory in sysfs.
-    device: PathBuf,
-    node: PathBuf,
-    /// Somebody has.
-    sure: Arc<AtomicBool>,
-    /// What is counted for the programs of its rules.
-    own: Arc<AtomicU32>,
-    /// Sectors written before: somebody has if they are more by now.
-    before: Option<u64>,
-}
-
-impl Written {
-    /// Whether somebody has written: what he wrote is counted once it is on its way to the disk.
-    fn is_sure(&self) -> bool {
-        if self.sure.load(Ordering::SeqCst) {
-            return true;
-        }
-        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
-        if let Ok(disk) = OpenOptions::new().read(true).custom_flags(flags).open(&self.node) {
-            let _counted_later = disk.sync_all();
-        }
-        self.sure.load(Ordering::SeqCst)
-            || self
-                .before
-                .is_some_and(|before| sectors_written(&self.device).is_some_and(|now| now != before))
-    }
-
-    fn ask(&self) {
-        let is_read = self.is_whole_disk() && self.reread();
-        let partitions = self.partitions();
-        if is_read && !partitions.is_empty() {
-            // the kernel says what became of the disk and of each partition; of a disk that has none any more it says nothing
-            return;
-        }
-        change(&self.device);
-        partitions.iter().for_each(|partition| change(partition));
-    }
-
-    /// Disks made by the device mapper have no partitions of the kernel's.
-    fn is_whole_disk(&self) -> bool {
-        let is_block =
-            std::fs::read_link(self.device.join("subsystem")).is_ok_and(|to| to.ends_with("block"));
-        let is_mapped = self.device.file_name().is_some_and(|name| name.as_bytes().starts_with(b"dm-"));
-        is_block && !is_mapped && !self.device.join("partition").exists()
-    }
-
-    fn partitions(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(&self.device).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.join("partition").exists()).collect()
-    }
-
-    /// Makes the kernel read the partitions again; false if it can't, or if somebody has the disk for himself.
-    fn reread(&self) -> bool {
-        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
-        let Ok(disk) = OpenOptions::new().read(true).custom_flags(flags).open(&self.node) else {
-            return false;
-        };
-        match Flock::lock(disk, FlockArg::LockExclusiveNonblock) {
-            Ok(disk) => reread_partitions(&*disk).is_ok(),
-            Err(_) => false,
-        }
-    }
-}
-
-fn change(device: &Path) {
-    if let Err(error) = std::fs::write(device.join("uevent"), "change") {
-        tracing::debug!(device = %device.display(), %error, "no change event after a writer");
     }
 }
 

@@ -12,7 +12,7 @@ const TYPE_INTERFACE: u8 = 4;
 /// without endpoints may, is not listed.
 const INTERFACE: usize = 9;
 /// Most interfaces that are listed: a device that claims more is lying or will not be matched by a list.
-const MOST: usize = 36;
+const MOST: usize = 72;
 
 /// The interfaces of all configurations as `:CCSSPP:…:` (class, subclass, protocol, two hexadecimal digits each), each
 /// kind once, in the order of the descriptors. Empty if there are none.
