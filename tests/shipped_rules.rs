@@ -85,8 +85,18 @@ fn differences(machine: &Machine, ours: &Rules, theirs: &Rules) -> Vec<(String, 
     let mut out = Vec::new();
     for path in machine.paths() {
         for action in [Action::Add, Action::Change, Action::Remove] {
-            let ours = facts(machine, &path, action, ours, &mut Unobserved);
-            let theirs = facts(machine, &path, action, theirs, &mut Unobserved);
+            let asked = || {
+                let facts = |rules| facts(machine, &path, action, rules, &mut Unobserved);
+                (facts(ours), facts(theirs))
+            };
+            let (mut ours, mut theirs) = asked();
+            if ours != theirs {
+                // On a live machine it may have changed between the two, or have gone.
+                (ours, theirs) = asked();
+            }
+            if !machine.has(&path) {
+                continue;
+            }
             let subsystem = machine.subsystem(&path);
             let kernel = path.as_bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
             let kernel = String::from_utf8_lossy(kernel).into_owned();
