@@ -1,5 +1,6 @@
 //! `udevadm control`: tells the device manager what to do.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::connection::Connection;
 use super::device::Machine;
 use super::wait::truth;
-use super::{Ended, Refused, queue, reason};
+use super::{Ended, Refused, credentials, queue, reason};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
 
@@ -47,7 +48,7 @@ pub(super) struct Options {
     /// Longest wait for the answer
     #[arg(long, short, value_name = "SECONDS", default_value = "60")]
     timeout: String,
-    /// Accepted: rules from the service manager's credentials are none
+    /// Make files in /run/udev of the rules and the configuration among the service manager's credentials
     #[arg(long)]
     load_credentials: bool,
     #[arg(hide = true)]
@@ -122,6 +123,10 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
         Refused::new(format!("Failed to parse timeout value '{}': Invalid argument", options.timeout))
     })?;
     let (messages, calls) = (messages(options)?, calls(options)?);
+    if options.load_credentials {
+        let dir = std::env::var_os("CREDENTIALS_DIRECTORY");
+        credentials::load(dir.as_deref().map(Path::new), &context.roots)?;
+    }
     if messages.is_empty() && calls.is_empty() {
         let nothing = "No control command option is specified.";
         return if options.load_credentials { Ok(0) } else { Err(Refused::new(nothing)) };
