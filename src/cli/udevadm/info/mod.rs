@@ -189,7 +189,7 @@ fn each(
     let others = options.devices.iter().map(|device| (device, Below::Nothing));
     for (argument, below) in named.chain(others) {
         let known = match locate::find(context, machine, argument, below) {
-            Ok(known) => waited(options, context, machine, known)?,
+            Ok(known) => waited(options, machine, known)?,
             Err(missing) => {
                 complain(&unknown(argument, missing));
                 code = 1;
@@ -221,15 +221,15 @@ fn unknown(argument: &OsString, missing: Missing) -> Refused {
     })
 }
 
-fn waited(options: &Options, context: &Context, machine: &Machine, known: Known) -> Result<Known, Refused> {
+fn waited(options: &Options, machine: &Machine, known: Known) -> Result<Known, Refused> {
     let Some(seconds) = &options.wait_for_initialization else { return Ok(known) };
-    let patience = super::queue::seconds(seconds)
+    let patience = super::seconds::seconds(seconds)
         .ok_or_else(|| Refused::new(format!("Failed to parse timeout value: {seconds}")))?;
     if patience.is_zero() {
         return Ok(known);
     }
     let end = Instant::now().checked_add(patience);
-    let found = super::wait::until(context, end, || {
+    let found = super::wait::until(end, || {
         let now = machine.known(known.device.clone());
         now.is_initialized().then_some(now)
     })?;
