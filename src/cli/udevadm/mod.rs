@@ -14,6 +14,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::context::{Common, Context};
 use super::exit::Failure;
+use crate::config::ResolveNames;
 use crate::sys::process;
 
 mod cat;
@@ -23,9 +24,11 @@ mod credentials;
 mod device;
 mod hwdb;
 mod info;
+mod json;
 mod listen;
 mod locate;
 mod lock;
+mod look;
 mod monitor;
 mod queue;
 mod seconds;
@@ -124,6 +127,16 @@ pub(super) fn truth(text: &str) -> Option<bool> {
     }
 }
 
+/// When users and groups are looked up.
+fn resolve_names(text: &str) -> Option<ResolveNames> {
+    match text {
+        "early" => Some(ResolveNames::Early),
+        "late" => Some(ResolveNames::Late),
+        "never" => Some(ResolveNames::Never),
+        _ => None,
+    }
+}
+
 /// True when the program was called by the name.
 pub(super) fn is_called(program: Option<&OsString>) -> bool {
     program.and_then(|path| Path::new(path).file_name()) == Some(OsStr::new(NAME))
@@ -139,7 +152,7 @@ pub(super) struct Options {
 }
 
 /// The command table.
-fn command() -> clap::Command {
+pub(super) fn command() -> clap::Command {
     // what stands behind an option that wants a value is that value, whatever it begins with
     let with_value = |arg: clap::Arg| {
         let takes = arg.get_action().takes_values() && !arg.is_positional();
@@ -161,7 +174,12 @@ fn command() -> clap::Command {
     let lettered = |verb: clap::Command| {
         letters.iter().fold(verb, |verb, (name, letter)| verb.mut_arg(name, |arg| arg.short(*letter)))
     };
-    Cli::command().mut_subcommands(overriding).mut_subcommand("trigger", lettered)
+    Cli::command()
+        .mut_subcommands(overriding)
+        .mut_subcommand("trigger", lettered)
+        .mut_subcommand("test-builtin", |verb| {
+            verb.after_help(format!("Builtins:\n{}", test_builtin::names()))
+        })
 }
 
 /// Writes `info -w5` as `info -w=5`: a value that may be missing stands right behind its letter for udevadm, and behind an
