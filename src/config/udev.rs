@@ -32,7 +32,7 @@ const WORDS: &[Word] = &[
         in_file: Some("children_max"),
         on_command_line: &["udev.children_max"],
         // as many processes as would wait for disks are more than threads are needed
-        set: |c, v| v.parse().ok().map(|n: usize| c.workers = NonZeroUsize::new(n.min(1024))),
+        set: |c, v| v.parse().ok().map(|n: usize| c.workers = NonZeroUsize::new(n.min(super::MOST_WORKERS))),
     },
     Word {
         in_file: Some("exec_delay"),

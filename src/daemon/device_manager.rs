@@ -14,6 +14,7 @@ use super::core::Core;
 use super::engine::Reach;
 use super::reader;
 use super::workers::Workers;
+use crate::config::MOST_WORKERS;
 use crate::ids::SeqNum;
 
 /// A wait looks so often whether the daemon ends.
@@ -85,7 +86,12 @@ impl DeviceManager for Manager {
     }
 
     fn set_children_max(&self, count: Option<usize>) {
-        self.0.children_max.store(count.unwrap_or(0), Ordering::Relaxed);
+        // each is a thread: more than the configuration may ask for would take the machine's memory
+        let most = count.map_or(0, |count| count.min(MOST_WORKERS));
+        if count.is_some_and(|count| count > most) {
+            tracing::warn!("no more than {most} events are handled at a time");
+        }
+        self.0.children_max.store(most, Ordering::Relaxed);
         Workers::reinforce(&self.0);
     }
 

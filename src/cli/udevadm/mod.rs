@@ -129,12 +129,7 @@ pub(super) fn truth(text: &str) -> Option<bool> {
 
 /// When users and groups are looked up.
 fn resolve_names(text: &str) -> Option<ResolveNames> {
-    match text {
-        "early" => Some(ResolveNames::Early),
-        "late" => Some(ResolveNames::Late),
-        "never" => Some(ResolveNames::Never),
-        _ => None,
-    }
+    ResolveNames::WORDS.iter().find(|(word, _)| *word == text).map(|(_, when)| *when)
 }
 
 /// True when the program was called by the name.

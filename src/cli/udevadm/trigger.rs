@@ -115,6 +115,12 @@ fn wait_for_daemon(machine: &Machine, seconds: &str) -> Result<(), Refused> {
         Refused::new(format!("Failed to parse timeout value '{seconds}': Invalid argument"))
     })?;
     let end = Instant::now().checked_add(timeout);
+    // who may not ask will not be answered later
+    if let Err(error) = Connection::open(&machine.roots)
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        return Err(Refused::new(format!("Failed to connect to udev daemon: {}", reason(&error))));
+    }
     let answers = || {
         Connection::open(&machine.roots)
             .and_then(|mut connection| {

@@ -18,6 +18,7 @@ use crate::rules::lint::{BESIDE_OPERATOR, codes, lint};
 use crate::rules::load::{Loaded, load, load_files};
 use crate::rules::toml::Known;
 use crate::rules::udev;
+use crate::rules::udev::codes::NAMES_OFF;
 
 /// Look over rule files
 #[derive(Debug, clap::Args)]
@@ -129,7 +130,9 @@ fn read(paths: &[PathBuf], known: &Known<'_>, failed: &mut BTreeSet<PathBuf>) ->
 fn show(loaded: &Loaded, options: &Options, failed: &mut BTreeSet<PathBuf>) {
     let found = |one: &Diagnostic| FOUND.contains(&one.code) && one.message != BESIDE_OPERATOR;
     let odd = lint(&loaded.files).into_iter().map(|finding| finding.diagnostic).filter(found);
-    let mut all: Vec<Diagnostic> = loaded.diagnostics.iter().cloned().chain(odd).collect();
+    // names that nobody is to look up are no fault of the file's
+    let wanted = |one: &&Diagnostic| one.code != NAMES_OFF;
+    let mut all: Vec<Diagnostic> = loaded.diagnostics.iter().filter(wanted).cloned().chain(odd).collect();
     all.sort_by(|a, b| (&a.place.file.path, a.place.line).cmp(&(&b.place.file.path, b.place.line)));
     let mut err = io::stderr().lock();
     for one in all.iter().filter(|one| one.severity != Severity::Note || !options.no_style) {
