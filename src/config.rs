@@ -386,7 +386,7 @@ pub fn apply(config: &mut Config, source: &Arc<SourceFile>) -> Vec<Diagnostic> {
 }
 
 fn unknown_key(name: &str, place: Place) -> Diagnostic {
-    let hint = match value::nearest(name, KEYS.iter().map(|key| key.name)) {
+    let hint = match crate::text::nearest(name, KEYS.iter().map(|key| key.name)) {
         Some(meant) => format!("write `{meant}`"),
         None => format!("the keys are {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
     };

@@ -36,3 +36,8 @@ pub mod apply;
 pub mod cli;
 pub mod daemon;
 pub mod decide;
+
+/// For tests that can't run here.
+#[cfg(test)]
+#[path = "../tests/common/skip.rs"]
+mod skipping;

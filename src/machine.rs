@@ -10,6 +10,7 @@ use bstr::{BString, ByteSlice};
 use nix::time::ClockId;
 
 use crate::roots::Roots;
+use crate::sys::cpu;
 use crate::text::split_command;
 
 /// The value of a key on the kernel's command line. The last one counts; a key that has no value anywhere is `1`. As for
@@ -87,7 +88,7 @@ fn architecture_of(machine: &str) -> &str {
 }
 
 /// Vendor strings of firmware, and the machines that have them.
-const VENDORS: [(&str, &str); 11] = [
+const VENDORS: [(&str, &str); 16] = [
     ("KVM", "kvm"),
     ("OpenStack", "kvm"),
     ("KubeVirt", "kvm"),
@@ -97,31 +98,72 @@ const VENDORS: [(&str, &str); 11] = [
     ("VMW", "vmware"),
     ("innotek GmbH", "oracle"),
     ("VirtualBox", "oracle"),
-    ("Parallels", "parallels"),
+    ("Xen", "xen"),
     ("Bochs", "bochs"),
+    ("Parallels", "parallels"),
+    ("BHYVE", "bhyve"),
+    ("Hyper-V", "microsoft"),
+    ("Apple Virtualization", "apple"),
+    ("Google Compute Engine", "google"),
 ];
 
-/// The kind of container or machine. Coarser than systemd's: no CPU instruction is asked.
+/// Machines that are told by their firmware, whatever the processor says: they are built on another's hypervisor.
+const BY_FIRMWARE: [&str; 5] = ["oracle", "xen", "amazon", "parallels", "google"];
+
+/// Signatures of hypervisors, and the machines that have them.
+const SIGNATURES: [(&[u8], &str); 11] = [
+    (b"XenVMMXenVMM", "xen"),
+    (b"KVMKVMKVM\0\0\0", "kvm"),
+    (b"Linux KVM Hv", "kvm"),
+    (b"TCGTCGTCGTCG", "qemu"),
+    (b"VMwareVMware", "vmware"),
+    (b"Microsoft Hv", "microsoft"),
+    (b"bhyve bhyve ", "bhyve"),
+    (b"QNXQVMBSQG\0\0", "qnx"),
+    (b"ACRNACRNACRN", "acrn"),
+    (b"SRESRESRESRE", "sre"),
+    (b"Apple VZ\0\0\0\0", "apple"),
+];
+
+/// The kind of container or machine, as `systemd-detect-virt(1)` calls it. The processor is asked on the running machine
+/// alone; of another there are only files.
 pub fn virtualisation(roots: &Roots) -> String {
-    let read =
-        |path: std::path::PathBuf| fs::read(path).map(|text| text.trim().to_str_lossy().into_owned()).ok();
+    let read = |path: PathBuf| fs::read(path).map(|text| text.trim().to_str_lossy().into_owned()).ok();
     if let Some(container) = read(roots.run.join("systemd/container")).filter(|name| !name.is_empty()) {
         return container;
     }
-    if let Some(hypervisor) = read(roots.sys.join("hypervisor/type")).filter(|name| !name.is_empty()) {
-        return hypervisor;
-    }
-    let firmware = ["product_name", "sys_vendor", "board_vendor", "bios_vendor"];
-    let named = firmware.iter().find_map(|file| {
-        let text = read(roots.sys.join("class/dmi/id").join(file))?;
-        VENDORS.iter().find(|(vendor, _)| text.starts_with(vendor)).map(|(_, kind)| (*kind).to_owned())
+    let hypervisor = read(roots.sys.join("hypervisor/type")).filter(|name| !name.is_empty());
+    let is_this_machine = roots.proc == Roots::system().proc;
+    let signature = is_this_machine.then(cpu::hypervisor).flatten();
+    let firmware = hypervisor.or_else(|| {
+        let files = ["product_name", "sys_vendor", "board_vendor", "bios_vendor", "product_version"];
+        files.iter().find_map(|file| vendor(&read(roots.sys.join("class/dmi/id").join(file))?))
     });
     let hypervised = || {
         let text = fs::read(roots.proc.join("cpuinfo")).unwrap_or_default();
         let flags = text.lines().find(|line| line.starts_with(b"flags")).unwrap_or_default();
-        flags.fields().any(|flag| flag == b"hypervisor").then(|| "vm-other".to_owned())
+        flags.fields().any(|flag| flag == b"hypervisor")
     };
-    named.or_else(hypervised).unwrap_or_else(|| "none".into())
+    match machine_kind(firmware.as_deref(), signature) {
+        "none" if hypervised() => "vm-other".into(),
+        kind => kind.to_owned(),
+    }
+}
+
+fn vendor(text: &str) -> Option<String> {
+    VENDORS.iter().find(|(vendor, _)| text.starts_with(vendor)).map(|(_, kind)| (*kind).to_owned())
+}
+
+/// The kind by what firmware and processor say.
+fn machine_kind(firmware: Option<&str>, signature: Option<[u8; 12]>) -> &str {
+    let signed = signature.and_then(|signature| SIGNATURES.iter().find(|(known, _)| *known == signature));
+    match (firmware, signed) {
+        (Some(kind), _) if BY_FIRMWARE.contains(&kind) => kind,
+        (_, Some((_, kind))) => kind,
+        (Some(kind), None) => kind,
+        (None, None) if signature.is_some() => "vm-other",
+        (None, None) => "none",
+    }
 }
 
 /// The kind of confidential machine, by the device that the kernel gives its guest.
@@ -154,6 +196,36 @@ mod tests {
         ] {
             assert_eq!(command_line(line, key.as_bytes()), expected.map(BString::from), "{key}");
         }
+    }
+
+    #[test]
+    fn kinds_of_machines() {
+        let kvm = Some(*b"KVMKVMKVM\0\0\0");
+        for (firmware, signature, expected) in [
+            (None, None, "none"),
+            (None, kvm, "kvm"),
+            (Some("qemu"), kvm, "kvm"),
+            (Some("qemu"), None, "qemu"),
+            (Some("google"), kvm, "google"),
+            (Some("amazon"), kvm, "amazon"),
+            (Some("microsoft"), Some(*b"Microsoft Hv"), "microsoft"),
+            (None, Some(*b"somebodyelse"), "vm-other"),
+            (Some("bochs"), Some(*b"somebodyelse"), "bochs"),
+        ] {
+            assert_eq!(machine_kind(firmware, signature), expected, "{firmware:?} {signature:?}");
+        }
+        assert_eq!(vendor("Google Compute Engine"), Some("google".into()));
+        assert_eq!(vendor("ACME"), None);
+    }
+
+    /// Beside systemd's own program, where it says of a machine (not of a container).
+    #[test]
+    fn this_machine() {
+        let Ok(asked) = std::process::Command::new("systemd-detect-virt").arg("--vm").output() else {
+            return crate::skipping::skip("no systemd-detect-virt");
+        };
+        let ours = virtualisation(&Roots { run: "/nowhere".into(), ..Roots::system() });
+        assert_eq!(ours, String::from_utf8_lossy(&asked.stdout).trim());
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod set;
 pub mod space;
 mod words;
 
-pub use escape::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
+pub use escape::{
+    SafeExtra, c_escape, collapse_whitespace, encode_node_name, encode_node_name_within, replace_unsafe,
+};
 pub use glob::{Case, GlobError, Pattern, check_glob};
-pub use words::{c_integer, split_command};
+pub use words::{c_integer, nearest, split_command};

@@ -4,8 +4,16 @@
 #![cfg(test)]
 
 mod common;
+#[path = "builtins/fido.rs"]
+mod fido;
+#[path = "builtins/hwdb.rs"]
+mod hwdb;
+#[path = "common/numbers.rs"]
+mod numbers;
 #[path = "common/tree.rs"]
 mod tree;
+#[path = "builtins/usb.rs"]
+mod usb;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,6 +64,16 @@ impl Machine {
     }
 
     fn try_run(&self, name: &str, path: &str, set: &Properties) -> Result<Properties, BuiltinError> {
+        self.try_ask(name, &[], path, set)
+    }
+
+    fn try_ask(
+        &self,
+        name: &str,
+        words: &[&str],
+        path: &str,
+        set: &Properties,
+    ) -> Result<Properties, BuiltinError> {
         let device = self.devices.get(&DevPath::new(path.as_bytes()).unwrap()).expect(path);
         let (reader, roots) = (Reader::new(&self.devices), Roots::below(self.fake.root()));
         let context = Context {
@@ -68,13 +86,24 @@ impl Machine {
             shared: &Shared::new(&roots),
             deadline: Instant::now() + Duration::from_secs(60),
         };
-        builtin::run(name.as_bytes(), &[], &context).map(|found| found.properties)
+        let words: Vec<bstr::BString> = words.iter().map(|word| (*word).into()).collect();
+        builtin::run(name.as_bytes(), &words, &context).map(|found| found.properties)
+    }
+
+    /// Runs it on a device of which the kernel's own properties are known; `None`: it fails.
+    fn ask(&self, name: &str, words: &[&str], path: &str) -> Option<Answer> {
+        let device = self.devices.get(&DevPath::new(path.as_bytes()).unwrap()).expect(path);
+        let uevent = Reader::new(&self.devices).uevent(&device);
+        self.try_ask(name, words, path, &uevent).ok().map(|found| pairs(&found))
     }
 
     fn run(&self, name: &str, path: &str) -> Answer {
-        let found = self.try_run(name, path, &Properties::new()).unwrap_or_default();
-        found.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+        pairs(&self.try_run(name, path, &Properties::new()).unwrap_or_default())
     }
+}
+
+fn pairs(properties: &Properties) -> Answer {
+    properties.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
 fn lines(text: &str) -> Answer {

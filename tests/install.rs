@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -107,6 +107,32 @@ fn udevs_names_lead_to_it_and_go_with_the_next_that_has_none() {
 }
 
 #[test]
+fn other_inits_get_a_script_in_place_of_units() {
+    for init in ["sysvinit", "openrc"] {
+        let target = Target::new();
+        let alone = target.install(&["--binary", env!("CARGO_BIN_EXE_nameplate"), "--init", init]);
+        assert_eq!((alone.status.code(), said(&alone).contains("--in-udevd-place")), (Some(2), true));
+        assert!(target.files().is_empty());
+        assert!(target.program(&["--in-udevd-place", "--init", init]));
+        let files = target.files();
+        assert!(!files.iter().any(|name| name.starts_with("usr/lib/systemd")), "{files:?}");
+        for name in [
+            "etc/init.d/nameplate",
+            "usr/share/initramfs-tools/hooks/udev",
+            "usr/share/initramfs-tools/scripts/init-top/udev",
+            "usr/share/initramfs-tools/scripts/init-bottom/udev",
+        ] {
+            let mode = fs::metadata(target.path(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{name}");
+        }
+        // initramfs-tools(7): each script says what it comes after
+        let hook = target.path("usr/share/initramfs-tools/scripts/init-top/udev");
+        let asked = Command::new(hook).arg("prereqs").output().unwrap();
+        assert_eq!((asked.status.success(), asked.stdout.as_slice()), (true, &b"\n"[..]));
+    }
+}
+
+#[test]
 fn what_others_put_there_stays() {
     let target = Target::new();
     fs::create_dir_all(target.path("usr/lib/udev")).unwrap();
@@ -128,6 +154,8 @@ fn wrong_words_say_what_is_right() {
     let target = Target::new();
     let wrong = target.install(&["--force"]);
     assert_eq!((wrong.status.code(), said(&wrong).contains("usage: contrib/install")), (Some(2), true));
+    let unknown = target.install(&["--init", "launchd"]);
+    assert_eq!((unknown.status.code(), said(&unknown).contains("usage: contrib/install")), (Some(2), true));
     let missing = target.install(&["--binary", "/nowhere/nameplate"]);
     assert_eq!((missing.status.code(), said(&missing).contains("cargo build --release")), (Some(1), true));
     assert!(target.files().is_empty());

@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+#[path = "media/asked.rs"]
+mod asked;
 #[path = "media/blkid.rs"]
 mod blkid;
 mod common;
@@ -11,12 +13,22 @@ mod common;
 mod daemon;
 #[path = "media/disk.rs"]
 mod disk;
+#[path = "media/drive.rs"]
+mod drive;
 #[path = "media/helpers.rs"]
 mod helpers;
 #[path = "media/names.rs"]
 mod names;
+#[path = "common/numbers.rs"]
+mod numbers;
+#[path = "media/optical.rs"]
+mod optical;
+#[path = "media/pair.rs"]
+mod pair;
 #[path = "media/probes.rs"]
 mod probes;
+#[path = "media/superblocks.rs"]
+mod superblocks;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

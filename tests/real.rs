@@ -35,6 +35,8 @@ mod sabotage;
 mod standalone;
 #[path = "real/start.rs"]
 mod start;
+#[path = "real/static_nodes.rs"]
+mod static_nodes;
 
 use std::collections::BTreeMap;
 

@@ -88,15 +88,16 @@ pub fn permissions(nodes: &NodeDir, labels: &Labels, plan: &Plan) {
     if !changed && plan.event.action != Action::Add {
         return;
     }
-    let of_rules = node.labels.iter().any(|(module, _)| module == "selinux");
-    if let Some(label) = labels.of_node(&name, node.number).filter(|_| !of_rules)
-        && let Err(error) = nodes.set_label(&name, node.number, label::SELINUX, &label)
-    {
-        tracing::warn!(%error, "the node keeps its label");
+    for (module, label) in labels.of_node(&name, node.number) {
+        let is_of_rules = node.labels.iter().any(|(of, _)| of == module);
+        if !is_of_rules
+            && let Err(error) = nodes.set_label(&name, node.number, label::attribute(module), &label)
+        {
+            tracing::warn!(%error, "the node keeps its label");
+        }
     }
     for (module, label) in &node.labels {
-        let attribute = if module == "smack" { c"security.SMACK64" } else { label::SELINUX };
-        if let Err(error) = nodes.set_label(&name, node.number, attribute, &label.value) {
+        if let Err(error) = nodes.set_label(&name, node.number, label::attribute(module), &label.value) {
             tracing::warn!(RULE = %label.from, %error, "the node keeps its label");
         }
     }

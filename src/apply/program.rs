@@ -6,28 +6,59 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bstr::{BStr, BString};
+use bstr::{BStr, BString, ByteSlice};
 
 use crate::properties::Properties;
 use crate::sys::process::{self, Finished};
 
 /// Runs `argv`, a relative program from `helpers`, with `properties` as environment (those that begin with `.` are not
-/// for programs), and waits at most `timeout`.
+/// for programs), and waits at most `timeout`. An `udevadm` that is not installed is this program under that name.
 pub fn run(argv: &[BString], properties: &Properties, helpers: &Path, timeout: Duration) -> Finished {
     let public = properties.iter().filter(|(key, _)| !key.starts_with(b"."));
-    process::run(argv, public.map(|(key, value): (&BStr, &BStr)| (&**key, &**value)), helpers, timeout)
+    let environment = public.map(|(key, value): (&BStr, &BStr)| (&**key, &**value));
+    match argv.split_first() {
+        Some((program, arguments)) if is_missing_udevadm(program.as_bstr()) => {
+            let name = program.to_os_str_lossy();
+            process::run_named(&process::this_program(), &name, arguments, environment, timeout)
+        }
+        _ => process::run(argv, environment, helpers, timeout),
+    }
+}
+
+/// True for the path of an udevadm that is not there.
+fn is_missing_udevadm(program: &BStr) -> bool {
+    program.starts_with(b"/")
+        && program.ends_with(b"/udevadm")
+        && !Path::new(&*program.to_os_str_lossy()).exists()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
     fn properties_are_the_environment() {
         let properties =
             [("DEVNAME", "/dev/x"), (".PRIVATE", "1"), ("ID_MODEL", "a b")].into_iter().collect();
         let argv = ["/bin/sh", "-c", "echo \"$DEVNAME $ID_MODEL\"; env | grep -c PRIVATE"].map(BString::from);
-        let done = run(&argv, &properties, Path::new("/"), Duration::from_secs(60));
+        let done = run(&argv, &properties, Path::new("/"), LONG);
         assert_eq!(done.stdout, "/dev/x a b\n0\n");
+    }
+
+    /// This program is the tests: it lists the one that it is asked for. No other missing program is stood in for.
+    #[test]
+    fn an_udevadm_that_is_not_there_is_this_program() {
+        let me = "apply::program::tests::an_udevadm_that_is_not_there_is_this_program";
+        for (program, listed) in [("/nowhere/udevadm", true), ("/nowhere/udev", false), ("udevadm", false)] {
+            let argv = [program, "--list", me].map(BString::from);
+            let done = run(&argv, &Properties::new(), Path::new("/nowhere"), LONG);
+            assert_eq!(
+                (done.success(), done.stdout.contains_str(me)),
+                (listed, listed),
+                "{program}: {done:?}"
+            );
+        }
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn say(arguments: &[BString], context: &Context<'_>) -> Result<Said, 
     let descriptor = context
         .reader
         .attribute(&hid, name.as_bytes())
+        .filter(|descriptor| !descriptor.is_empty())
         .ok_or_else(|| BuiltinError::Attribute { device: hid.devpath().as_bytes().into(), name })?;
     let is_token = is_token(&descriptor)
         .ok_or_else(|| BuiltinError::Failed(format!("the report descriptor of {} is cut", hid.devpath())))?;

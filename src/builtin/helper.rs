@@ -109,32 +109,70 @@ impl Arguments {
         let mut out = Self::default();
         let mut left = arguments.iter();
         while let Some(argument) = left.next() {
-            let wrong = |what: &str| BuiltinError::Arguments(format!("`{argument}`: {what}"));
-            let (option, mut value) = match argument.as_slice() {
-                b"--" => {
-                    out.rest.extend(left.by_ref().cloned());
-                    continue;
-                }
-                [b'-', b'-', long @ ..] => {
-                    let (name, value) = long.split_once_str(b"=").map_or((long, None), |(n, v)| (n, Some(v)));
-                    (known.iter().find(|(long, ..)| long.as_bytes() == name), value.map(BString::from))
-                }
-                [b'-', letter, value @ ..] => {
-                    let option = known.iter().find(|(_, short, _)| short == letter);
-                    (option, Some(BString::from(value)).filter(|value| !value.is_empty()))
-                }
-                _ => {
-                    out.rest.push(argument.clone());
-                    continue;
-                }
-            };
-            let (_, letter, takes) = *option.ok_or_else(|| wrong("there is no such option"))?;
-            if takes && value.is_none() {
-                value = Some(left.next().cloned().ok_or_else(|| wrong("it needs a value"))?);
+            match argument.as_slice() {
+                b"--" => out.rest.extend(left.by_ref().cloned()),
+                [b'-', b'-', long @ ..] => out.long(long, known, &mut left)?,
+                [b'-', short @ ..] if !short.is_empty() => out.short(short, known, &mut left)?,
+                _ => out.rest.push(argument.clone()),
             }
-            out.options.push((letter, value.unwrap_or_default()));
         }
         Ok(out)
+    }
+
+    /// `name`, `name=value`; a name may be cut short as long as it says which.
+    fn long<'a>(
+        &mut self,
+        long: &[u8],
+        known: &[Option_],
+        left: &mut impl Iterator<Item = &'a BString>,
+    ) -> Result<(), BuiltinError> {
+        let wrong = |what| wrong(&[b"--", long].concat(), what);
+        let (name, value) = match long.split_once_str(b"=") {
+            Some((name, value)) => (name, Some(BString::from(value))),
+            None => (long, None),
+        };
+        let exact = known.iter().find(|(option, ..)| option.as_bytes() == name);
+        let mut begins = known.iter().filter(|(option, ..)| option.as_bytes().starts_with(name));
+        let option = match (exact, begins.next(), begins.next()) {
+            (Some(option), ..) | (None, Some(option), None) => option,
+            _ => return Err(wrong("there is no such option")),
+        };
+        match option {
+            (_, letter, false) if value.is_none() => self.options.push((*letter, BString::default())),
+            (_, _, false) => return Err(wrong("it has no value")),
+            (_, letter, true) => {
+                let value =
+                    value.or_else(|| left.next().cloned()).ok_or_else(|| wrong("it needs a value"))?;
+                self.options.push((*letter, value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Letters behind one `-`; one that has a value takes what is left of the word, or the next one.
+    fn short<'a>(
+        &mut self,
+        word: &[u8],
+        known: &[Option_],
+        left: &mut impl Iterator<Item = &'a BString>,
+    ) -> Result<(), BuiltinError> {
+        let wrong = |what| wrong(&[b"-", word].concat(), what);
+        let mut rest = word;
+        while let Some((letter, after)) = rest.split_first() {
+            rest = after;
+            let option = known.iter().find(|(_, short, _)| short == letter);
+            let (.., takes) = option.ok_or_else(|| wrong("there is no such option"))?;
+            let value = match std::mem::take(&mut rest) {
+                more if !takes => {
+                    rest = more;
+                    BString::default()
+                }
+                b"" => left.next().cloned().ok_or_else(|| wrong("it needs a value"))?,
+                value => value.into(),
+            };
+            self.options.push((*letter, value));
+        }
+        Ok(())
     }
 
     /// True when the option of that letter was given.
@@ -148,13 +186,29 @@ impl Arguments {
     }
 }
 
+/// What a device calls itself, as a fact: only if it is a text, and one of one line.
+pub(super) fn text(bytes: &[u8]) -> Option<BString> {
+    let text = bytes.to_str().ok().filter(|text| !text.contains(char::is_control))?;
+    Some(text.into())
+}
+
+fn wrong(argument: &[u8], what: &str) -> BuiltinError {
+    BuiltinError::Arguments(format!("`{}`: {what}", argument.as_bstr()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn arguments() {
-        const KNOWN: &[Option_] = &[("export", b'x', false), ("device", b'd', true), ("page", b'p', true)];
+        const KNOWN: &[Option_] = &[
+            ("export", b'x', false),
+            ("device", b'd', true),
+            ("page", b'p', true),
+            ("pages", b'q', false),
+            ("verbose", b'v', false),
+        ];
         let parse = |text: &str| {
             let words: Vec<BString> = text.split_whitespace().map(BString::from).collect();
             Arguments::parse(&words, KNOWN).map(|a| {
@@ -169,7 +223,13 @@ mod tests {
             ("--export -d /dev/sda", Ok("x: d:/dev/sda")),
             ("--device=/dev/sda -p0x83 x", Ok("d:/dev/sda p:0x83 +x")),
             ("--device /dev/sda -- -x", Ok("d:/dev/sda +-x")),
+            ("-xvp0x83 -", Ok("x: v: p:0x83 +-")),
+            ("-xd /dev/sda", Ok("x: d:/dev/sda")),
+            ("--exp --dev=x --page=1 --pages", Ok("x: d:x p:1 q:")),
             ("-d", Err("`-d`: it needs a value")),
+            ("-xz", Err("`-xz`: there is no such option")),
+            ("--pag=1", Err("`--pag=1`: there is no such option")),
+            ("--export=1", Err("`--export=1`: it has no value")),
             ("--what", Err("`--what`: there is no such option")),
         ] {
             assert_eq!(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bstr::BString;
+use bstr::{BString, ByteSlice};
 use nix::sys::stat::{major, minor};
 
 use super::exit::Exit;
@@ -63,6 +63,18 @@ pub(super) fn run(args: &[OsString]) -> Option<ExitCode> {
     }
     let name = helper::named(args.first()?.as_bytes())?;
     let arguments: Vec<BString> = args.iter().skip(1).map(|arg| arg.clone().into_vec().into()).collect();
+    match arguments.first().map(|first| first.as_slice()) {
+        Some(b"--help" | b"-h") => {
+            let _nobody_reads =
+                writeln!(io::stdout(), "{name} [OPTION]... [NODE]\n\nSee nameplate-rules(5).");
+            return Some(Exit::Ok.into());
+        }
+        Some(b"--version") => {
+            let _nobody_reads = writeln!(io::stdout(), "nameplate {}", env!("CARGO_PKG_VERSION"));
+            return Some(Exit::Ok.into());
+        }
+        _ => {}
+    }
     Some(match as_helper(name, &arguments) {
         Ok(()) => Exit::Ok.into(),
         Err(why) => {
@@ -77,7 +89,7 @@ pub(super) fn run(args: &[OsString]) -> Option<ExitCode> {
 fn as_helper(name: &str, arguments: &[BString]) -> Result<(), String> {
     let roots = Roots::system();
     let tree = Tree::new(Source::Live(roots.sys.clone()));
-    let device = device(&tree, &roots, arguments).ok_or("no device: name a node, or set DEVPATH")?;
+    let device = device(&tree, &roots, name, arguments).ok_or("no device is named, or it is not there")?;
     let (reader, shared) = (Reader::new(&tree), Shared::new(&roots));
     let context = Context {
         device: &device,
@@ -96,15 +108,18 @@ fn as_helper(name: &str, arguments: &[BString]) -> Result<(), String> {
     said.deeds.iter().try_for_each(|deed| deeds.carry_out(&device, deed)).map_err(|error| error.to_string())
 }
 
-/// The device that is meant: that of the node or the path in sysfs that an argument names, or of an event's environment; else
-/// the null device, for a helper that looks at none.
-fn device(tree: &Tree, roots: &Roots, arguments: &[BString]) -> Option<Device> {
-    let values = arguments.iter().map(|argument| argument.rsplit(|b| *b == b'=').next().unwrap_or_default());
-    let named =
-        values.filter_map(|value| in_sysfs(roots, Path::new(std::ffi::OsStr::from_bytes(value)))).next();
-    let of_event = || std::env::var_os("DEVPATH").map(|path| roots.sys.join(strip(path.as_bytes())));
-    let null = || in_sysfs(roots, &roots.dev.join("null"));
-    let path = named.or_else(of_event).or_else(null)?.canonicalize().ok()?;
+/// The device that is meant: that of the node or the path in sysfs that an argument names. A helper that reads no node may do
+/// without: then it is that of an event's environment, or the null device, which stands for none.
+fn device(tree: &Tree, roots: &Roots, name: &str, arguments: &[BString]) -> Option<Device> {
+    // behind an option or alone
+    let paths = arguments.iter().filter_map(|argument| argument.get(argument.find_byte(b'/')?..));
+    let named = paths.filter_map(|path| in_sysfs(roots, Path::new(std::ffi::OsStr::from_bytes(path)))).next();
+    let other = || {
+        let of_event = std::env::var_os("DEVPATH").map(|path| roots.sys.join(strip(path.as_bytes())));
+        let reads_none = matches!(name, "dmi_memory_id" | "fido_id");
+        of_event.or_else(|| in_sysfs(roots, &roots.dev.join("null"))).filter(|_| reads_none)
+    };
+    let path = named.or_else(other)?.canonicalize().ok()?;
     let below = path.strip_prefix(roots.sys.canonicalize().ok()?).ok()?;
     tree.load(&DevPath::new(&[b"/", below.as_os_str().as_bytes()].concat()).ok()?)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::{Wrong, codes};
+use crate::text::nearest;
 
 /// The words of `log_level`.
 pub(super) const LOG_LEVELS: &[(&str, tracing::Level)] = &[
@@ -157,34 +158,4 @@ pub(super) fn paths(value: &DeValue<'_>) -> Result<Vec<PathBuf>, Wrong> {
     let list =
         value.as_array().ok_or_else(|| wrong_type(value, "write a list of paths, as [\"/srv/rules\"]"))?;
     list.iter().map(|entry| path(entry.get_ref())).collect()
-}
-
-/// The word that was probably meant: the one with the fewest letters put in, left out or changed, if these are few.
-pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let word = word.to_lowercase().replace('-', "_");
-    let allowed = if word.len() > 5 { 2 } else { 1 };
-    known
-        .map(|candidate| (slips(&word, candidate), candidate))
-        .filter(|(slips, _)| *slips <= allowed)
-        .min_by_key(|(slips, _)| *slips)
-        .map(|(_, candidate)| candidate)
-}
-
-fn slips(a: &str, b: &str) -> usize {
-    // One row of the table of distances between the beginnings of both words.
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, cb) in row.iter_mut().skip(1).zip(b.chars()) {
-            let above = *cell;
-            left = (diagonal + usize::from(ca != cb)).min(above + 1).min(left + 1);
-            diagonal = above;
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

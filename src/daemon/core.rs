@@ -133,7 +133,7 @@ fn complain(diagnostic: &Diagnostic) {
     match diagnostic.severity {
         Severity::Error => tracing::error!(RULE = %diagnostic.place, "{text}"),
         Severity::Warning => tracing::warn!(RULE = %diagnostic.place, "{text}"),
-        Severity::Note => tracing::info!(RULE = %diagnostic.place, "{text}"),
+        Severity::Note => tracing::debug!(RULE = %diagnostic.place, "{text}"),
     }
 }
 

@@ -206,7 +206,7 @@ pub enum ListOp {
 }
 
 /// A user or a group.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// A number, as written.
     Id(u32),

@@ -50,7 +50,7 @@ fn of_rule(steps: &[Step]) -> Vec<StaticNode> {
             _ => {}
         }
     }
-    let mode = mode.or(group.filter(|&group| group != 0).map(|_| 0o660)).or(owner.or(group).map(|_| 0o600));
+    let mode = mode.or(group.filter(|&group| group != 0).map(|_| 0o660));
     nodes
         .map(|(name, tags, from)| StaticNode {
             name: name.clone(),
@@ -85,8 +85,8 @@ mod tests {
         let cases: &[(&str, &str)] = &[
             (r#"KERNEL=="kvm", GROUP="kvm", MODE="0666", OPTIONS+="static_node=kvm""#, "kvm - 99 666 "),
             (r#"KERNEL=="x", GROUP="kvm", OPTIONS+="static_node=net/tun""#, "net/tun - 99 660 "),
-            (r#"KERNEL=="x", OWNER="tom", OPTIONS+="static_node=fuse""#, "fuse 7 - 600 "),
-            (r#"KERNEL=="x", GROUP="root", OPTIONS+="static_node=fuse""#, "fuse - 0 600 "),
+            (r#"KERNEL=="x", OWNER="tom", OPTIONS+="static_node=fuse""#, "fuse 7 - - "),
+            (r#"KERNEL=="x", GROUP="root", OPTIONS+="static_node=fuse""#, "fuse - 0 - "),
             (r#"KERNEL=="x", TAG+="uaccess", OPTIONS+="static_node=snd/seq""#, "snd/seq - - - uaccess"),
             (r#"KERNEL=="x", GROUP="$env{G}", OPTIONS+="static_node=fuse""#, "fuse - - - "),
             (r#"KERNEL=="x", MODE="0666""#, ""),

@@ -94,7 +94,7 @@ pub struct Pause {
 }
 
 /// How the link is made: speed, duplex and the like, and what is advertised to the other end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkSettings {
     /// Megabits a second.
     pub speed: u32,
@@ -143,15 +143,14 @@ impl Ethtool {
         Ok(until_nul(&text).into())
     }
 
-    /// The address that the card was made with; empty where it has none.
+    /// The address that the card was made with; zeros where its driver knows none.
     pub fn permanent_address(&self) -> Result<Vec<u8>, Errno> {
         const ROOM: u32 = 32;
         let answer = self.ask(GET_PERMANENT, &[ROOM], 8)?;
         let length = answer.get(1).copied().unwrap_or_default().min(ROOM);
         let mut address = bytes(answer.get(2..).unwrap_or_default());
         address.truncate(usize::try_from(length).unwrap_or_default());
-        // drivers without a permanent address leave zeros
-        Ok(if address.iter().all(|&b| b == 0) { Vec::new() } else { address })
+        Ok(address)
     }
 
     /// When the card wakes the machine.
@@ -360,7 +359,7 @@ mod tests {
         let card = Ethtool::open(b"lo").unwrap();
         assert_eq!(card.driver(), Err(Errno::EOPNOTSUPP));
         assert_eq!(card.wake(), Err(Errno::EOPNOTSUPP));
-        assert_eq!(card.permanent_address(), Ok(Vec::new()));
+        assert_eq!(card.permanent_address(), Ok(vec![0; 6]));
         let features = card.features().unwrap();
         assert!(features.iter().any(|feature| feature.name == "tx-generic-segmentation"), "{features:?}");
         assert!(features.iter().any(|feature| feature.name == "loopback" && feature.active), "{features:?}");

@@ -6,6 +6,7 @@ pub mod blkid;
 pub mod block;
 pub mod btrfs;
 pub mod confine;
+pub mod cpu;
 pub mod ethtool;
 pub mod evdev;
 pub mod fs;

@@ -84,9 +84,22 @@ pub fn run<'e>(
     helpers: &Path,
     timeout: Duration,
 ) -> Finished {
-    let started = Instant::now();
     let Some((program, args)) = argv.split_first() else { return Finished::not_started(Errno::EINVAL) };
-    let spawned = Command::new(path_of(program, helpers))
+    let program = path_of(program, helpers);
+    run_named(&program, program.as_os_str(), args, env, timeout)
+}
+
+/// As [`run`], but what is run is the file `program` and it is told that it was called by `name`.
+pub fn run_named<'e>(
+    program: &Path,
+    name: &OsStr,
+    args: &[BString],
+    env: impl IntoIterator<Item = (&'e [u8], &'e [u8])>,
+    timeout: Duration,
+) -> Finished {
+    let started = Instant::now();
+    let spawned = Command::new(program)
+        .arg0(name)
         .args(args.iter().map(|arg| OsStr::from_bytes(arg)))
         .env_clear()
         .envs(env.into_iter().map(|(key, value)| (OsStr::from_bytes(key), OsStr::from_bytes(value))))

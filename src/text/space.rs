@@ -27,6 +27,11 @@ pub fn trim(text: &[u8]) -> &[u8] {
     trim_end(trim_start(text))
 }
 
+/// Where the word at the text's beginning ends.
+pub fn word_end(text: &[u8]) -> usize {
+    text.iter().position(|byte| is_space(*byte)).unwrap_or(text.len())
+}
+
 /// The words between udev's white space.
 pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| is_space(*byte)).filter(|word| !word.is_empty())

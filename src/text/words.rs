@@ -41,6 +41,36 @@ pub fn c_integer(text: &[u8]) -> Option<i64> {
     Some(if negative { -number } else { number })
 }
 
+/// The word that was probably meant: the one with the fewest letters put in, left out or changed, if these are few.
+pub fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let word = word.to_lowercase().replace('-', "_");
+    let allowed = if word.len() > 5 { 2 } else { 1 };
+    known
+        .map(|candidate| (slips(&word, &candidate.to_lowercase().replace('-', "_")), candidate))
+        .filter(|(slips, _)| *slips <= allowed)
+        .min_by_key(|(slips, _)| *slips)
+        .map(|(_, candidate)| candidate)
+}
+
+fn slips(a: &str, b: &str) -> usize {
+    // One row of the table of distances between the beginnings of both words.
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, cb) in row.iter_mut().skip(1).zip(b.chars()) {
+            let above = *cell;
+            left = (diagonal + usize::from(ca != cb)).min(above + 1).min(left + 1);
+            diagonal = above;
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -174,7 +174,7 @@ mod tests {
     fn a_device_of_the_running_system() {
         let null = Roots::system().sys.join("devices/virtual/mem/null");
         if !null.is_dir() {
-            return;
+            return crate::skipping::skip("the system's devices are not there");
         }
         let Known { properties, .. } = known(&null).unwrap();
         let value = |key: &str| properties.get(key).map(ToString::to_string).unwrap_or_default();

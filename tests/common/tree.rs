@@ -1,6 +1,6 @@
 //! Owns laying out a recording as a directory tree that looks like a machine: `sys/` and `dev/` below a temporary `--root`.
 //!
-//! Reads `.umockdev` text (`P: N: S: E: A: H: L:`) by itself, so that tests of the daemon do not lean on the daemon's own reader.
+//! Reads `.umockdev` text (`P: N: S: E: K: A: H: L:`) by itself, so that tests of the daemon do not lean on the daemon's own reader.
 //! The tree goes when the [`FakeTree`] is dropped.
 
 // Every test binary that takes this file in uses another part of it. A test helper that can't go on has to panic: clippy's
@@ -136,6 +136,20 @@ impl FakeTree {
         self.paths.retain(|p| p != devpath && !p.starts_with(&below));
     }
 
+    /// Makes the directories that links of devices point to and that are no devices: drivers.
+    pub(crate) fn complete(&self) {
+        for path in &self.paths {
+            for entry in fs::read_dir(self.directory(path)).unwrap() {
+                let link = entry.unwrap().path();
+                if let Ok(target) = fs::read_link(&link)
+                    && !link.exists()
+                {
+                    fs::create_dir_all(link.with_file_name(target)).unwrap();
+                }
+            }
+        }
+    }
+
     fn directory(&self, devpath: &str) -> PathBuf {
         self.sys().join(devpath.trim_start_matches('/'))
     }
@@ -202,6 +216,8 @@ impl FakeTree {
 impl Paragraph {
     fn parse(text: &str) -> Self {
         let mut out = Self::default();
+        // where they are, they are what the kernel says
+        let has_kernel_lines = text.lines().any(|line| line.starts_with("K: "));
         for line in text.lines() {
             let (kind, rest) = line.split_once(": ").unwrap_or_else(|| panic!("no `X: ` in {line:?}"));
             let pair = || rest.split_once('=').unwrap_or_else(|| panic!("no `=` in {line:?}"));
@@ -210,6 +226,8 @@ impl Paragraph {
                 "N" => out.node = Some(rest.split('=').next().unwrap().into()),
                 "S" => out.node_links.push(rest.into()),
                 "E" if pair().0 == "SUBSYSTEM" => out.subsystem = pair().1.into(),
+                "K" => out.uevent.push(rest.replace("DEVNAME=/dev/", "DEVNAME=")),
+                "E" if has_kernel_lines => {}
                 "E" if NOT_KERNEL.contains(&pair().0) || pair().0.starts_with("ID_") => {}
                 "E" => out.uevent.push(rest.replace("DEVNAME=/dev/", "DEVNAME=")),
                 "A" => out.attributes.push((pair().0.into(), unescape(pair().1))),

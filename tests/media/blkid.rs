@@ -31,7 +31,7 @@ fn as_of_252(mut answer: Answer) -> Answer {
 }
 
 /// Asks both and compares; our answer.
-fn same(machine: &Machine, block: &str, command: &str, what: &str) -> Answer {
+pub(super) fn same(machine: &Machine, block: &str, command: &str, what: &str) -> Answer {
     let ours = machine.run(block, command, &Properties::new()).map(|found| pairs(&found)).unwrap_or_default();
     match udevadm(block, command) {
         Some(its) => assert_eq!(as_of_252(ours.clone()), as_of_252(its), "{what} on {block}: {command}"),
@@ -73,6 +73,7 @@ fn file_systems_as_udevadm_sees_them() {
         ("vfat", 64, "mkfs.vfat -F 32 -n Fat32 IMAGE"),
         ("xfs", 320, "mkfs.xfs -q -L xfslabel IMAGE"),
         ("btrfs", 128, "mkfs.btrfs -q -L Größe IMAGE"),
+        ("btrfs", 128, &format!("mkfs.btrfs -q -L {} IMAGE", "a;".repeat(70))),
         ("swap", 4, "mkswap -q -L swap IMAGE"),
         ("crypto_LUKS", 32, luks),
         ("crypto_LUKS", 32, &luks.replace("luksFormat", "luksFormat --type luks1")),

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use super::Machine;
 use crate::common::skip;
+use crate::numbers::Numbers;
 
 /// This program under another name.
 fn as_helper(name: &str, arguments: &[&str]) -> Output {
@@ -55,7 +56,7 @@ fn dump(structures: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A memory device of the whole length, 0x54 bytes.
-fn module(size: u16, tweak: impl Fn(&mut [u8])) -> Vec<u8> {
+fn module(size: u16, tweak: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let mut fixed = vec![0; 0x54];
     let mut put = |at: usize, bytes: &[u8]| fixed[at..at + bytes.len()].copy_from_slice(bytes);
     put(0x08, &[72, 0, 64, 0]);
@@ -129,6 +130,56 @@ fn memory_modules_as_udevs_program_sees_them() {
         };
         assert_eq!(differ(&ours_, &its_), differ(&its_, &ours_), "dump {at}: ours, theirs");
         assert_eq!(ours.status.success(), its.status.success(), "dump {at}");
+    }
+}
+
+/// Tables with bytes changed, cut anywhere, of lengths and numbers of structures that are not so, and texts that are none.
+#[test]
+fn odd_tables_of_memory_modules() {
+    let mut numbers = Numbers(0x1357_9bdf_2468_ace1);
+    let helpers = std::env::var("NAMEPLATE_HELPERS").unwrap_or_else(|_| "/usr/lib/udev".into());
+    let program = Path::new(&helpers).join("dmi_memory_id");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dump");
+    let array = structure(16, &[3, 3, 5, 0, 0, 0, 2, 0xfe, 0xff, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[]);
+    for round in 0..150 {
+        let texts: &[&str] =
+            [&["A", "B\t", "", "D\u{e9}"][..], &["  ", "x=y", "\u{7}", "4", "5", "6"], &[]][numbers.below(3)];
+        let mut odd = module(0x2000, |fixed| {
+            let len = fixed.len();
+            for _ in 0..numbers.below(6) {
+                fixed[4 + numbers.below(len - 4)] = numbers.byte();
+            }
+        });
+        odd.truncate(0x54);
+        odd.extend(structure(0, &[], texts).split_off(4));
+        let parts = [array.clone(), odd, module(0x1000, |_| {}), structure(127, &[], &[]), array.clone()];
+        let mut bytes = dump(&parts[..=numbers.below(parts.len())]);
+        match numbers.below(6) {
+            0 => bytes.truncate(0x20 + numbers.below(bytes.len() - 0x1f)),
+            1 => {
+                let at = 0x20 + numbers.below(bytes.len() - 0x20);
+                bytes[at] = numbers.byte();
+            }
+            // the length of the whole, with its sum put right
+            2 => {
+                bytes[12] = bytes[12].wrapping_sub(9);
+                bytes[5] = bytes[5].wrapping_add(9);
+            }
+            _ => {}
+        }
+        fs::write(&file, &bytes).unwrap();
+        let arguments = ["--from-dump", file.to_str().unwrap()];
+        let ours = as_helper("dmi_memory_id", &arguments);
+        let Ok(its) = Command::new(&program).args(arguments).output() else {
+            return skip("no udev to compare with");
+        };
+        let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+        let (ours_, its_) = (text(&ours), text(&its));
+        let differ: Vec<_> = ours_.lines().zip(its_.lines()).find(|(a, b)| a != b).into_iter().collect();
+        assert_eq!(differ, [], "round {round}: {}", bytes.escape_ascii());
+        assert_eq!(ours_.lines().count(), its_.lines().count(), "round {round}: {}", bytes.escape_ascii());
+        assert_eq!(ours.status.success(), its.status.success(), "round {round}");
     }
 }
 

@@ -231,6 +231,29 @@ fn recorded_answers_of_udevadm() {
     }
 }
 
+/// For each interface and scheme what udevadm 257 said: `P: DEVPATH`, then `S: SCHEME…` and the properties that it has in
+/// each of these.
+#[test]
+fn every_scheme_is_that_of_systemd_257() {
+    let text = fs::read_to_string(recordings().join("cards.schemes")).unwrap();
+    for cards in [Cards::laid_out(), Cards::recorded()] {
+        let mut asked = 0;
+        for part in text.split("P: ").skip(1) {
+            let mut answers = part.split("S: ");
+            let path = answers.next().unwrap().trim();
+            for answer in answers {
+                let (schemes, properties) = answer.split_once('\n').unwrap();
+                let theirs = lines(&properties.replace("E: ", ""));
+                for scheme in schemes.split(' ') {
+                    asked += 1;
+                    assert_eq!(cards.names(scheme, path, &Properties::new()), theirs, "{scheme} {path}");
+                }
+            }
+        }
+        assert_eq!(asked, Cards::interfaces().len() * 15);
+    }
+}
+
 /// A whole machine as `contrib/qemu/record` leaves it, where `NAMEPLATE_RECORDED` names one.
 #[test]
 fn every_card_of_a_recorded_machine() {

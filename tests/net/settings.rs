@@ -88,7 +88,12 @@ fn by_us(file: &str) -> Seen {
         add_interfaces();
         write(Path::new("/run/systemd/network/10-x.link"), file);
         let roots = Roots { usr_lib: "/usr/lib".into(), ..system(root.path()) };
-        let said = NAMES.map(|name| answer(&set_up(&roots, name, Action::Add).properties));
+        let said = NAMES.map(|name| {
+            let mut said = answer(&set_up(&roots, name, Action::Add).properties);
+            // as lines of a record would have it
+            said.retain(|_, value| !value.is_empty());
+            said
+        });
         seen = Some(look(said.into()));
     });
     seen.unwrap()
@@ -191,7 +196,10 @@ fn properties_of_a_file() {
         let roots = system(root.path());
         add_veth("np0");
         let index = link("np0")["ifindex"].as_u64().unwrap();
-        write(&roots.run.join(format!("udev/data/n{index}")), "E:OLD=kept\nE:OTHER=x\nV:1\n");
+        write(
+            &roots.run.join(format!("udev/data/n{index}")),
+            "E:OLD=kept\nE:OTHER=x\nE:ID_NET_LINK_FILE=/old.link\nV:1\n",
+        );
         write(
             &roots.etc.join("systemd/network/10-x.link"),
             "[Match]\nDriver=veth\n[Link]\nProperty=ID_NET_MANAGED_BY=me \"B=a b\" M=%m\nImportProperty=OLD NONE\n\
@@ -213,5 +221,53 @@ fn properties_of_a_file() {
         }
         assert!(said["ID_NET_LINK_FILE"].ends_with("/10-x.link"));
         assert!(said["ID_NET_LINK_FILE_DROPINS"].ends_with("/10-x.link.d/y.conf"));
+        // later it is what it was: no file is looked for (udevadm 257 says the same)
+        let later = answer(&set_up(&roots, "np0", Action::Change).properties);
+        let later: Vec<_> = later.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(later, ["ID_NET_DRIVER=veth", "ID_NET_LINK_FILE=/old.link", "ID_NET_NAME=np0"]);
+    });
+}
+
+/// As systemd 257 does it: names are given when the interface comes, and later events hear what was done then.
+#[test]
+fn later_events() {
+    inside(|| {
+        let root = tempfile::tempdir().unwrap();
+        let roots = system(root.path());
+        add_veth("np0");
+        let index = link("np0")["ifindex"].as_u64().unwrap();
+        write(
+            &roots.etc.join("systemd/network/10-x.link"),
+            "[Match]\nOriginalName=np0\n[Link]\nName=zz0\nAlternativeName=yy0\nProperty=A=1\nMTUBytes=1400\n",
+        );
+        write(
+            &roots.run.join(format!("udev/data/n{index}")),
+            "E:ID_NET_LINK_FILE=/x.link\nE:ID_NET_LINK_FILE_DROPINS=/y.conf\nE:ID_NET_NAME=qq\nE:A=0\nV:1\n",
+        );
+        let shown = |action| {
+            let found = set_up(&roots, "np0", action);
+            let said = answer(&found.properties);
+            let value = |key: &str| said.get(key).cloned().unwrap_or("-".into());
+            let file = value("ID_NET_LINK_FILE").replace(root.path().to_str().unwrap(), "");
+            format!(
+                "{} {file} {} {} {}",
+                value("ID_NET_NAME"),
+                value("ID_NET_LINK_FILE_DROPINS"),
+                value("A"),
+                found.deeds.len()
+            )
+        };
+        let etc = "/etc/systemd/network/10-x.link";
+        for (action, expected) in [
+            (Action::Bind, format!("np0 {etc}  1 1")),
+            (Action::Move, format!("np0 {etc}  1 1")),
+            (Action::Change, "np0 /x.link /y.conf - 0".into()),
+            (Action::Online, "np0 /x.link /y.conf - 0".into()),
+            (Action::Remove, "np0 - - - 0".into()),
+            (Action::Add, format!("zz0 {etc}  1 1")),
+        ] {
+            assert_eq!(shown(action), expected, "{action:?}");
+        }
+        assert_eq!(link("np0")["altnames"], serde_json::json!(["yy0"]));
     });
 }

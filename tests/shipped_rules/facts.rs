@@ -6,20 +6,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nameplate::builtin;
+use nameplate::builtin::hwdb::compile::{Sources, compile_text};
 use nameplate::decide::{
     Dry, Event, EventHost, Plan, Records, SkippedPrograms, Sourced, Surroundings, decide,
 };
 use nameplate::device::{Reader, Source, Tree};
-use nameplate::diag::{Severity, SourceFile};
+use nameplate::diag::{Place, Severity, SourceFile};
 use nameplate::ids::{Action, DevPath, DeviceId, SeqNum};
 use nameplate::recording::Recording;
 use nameplate::roots::Roots;
 use nameplate::rules::compile::Compiled;
+use nameplate::rules::compile::Skip;
 use nameplate::rules::convert::AnyAccount;
 use nameplate::rules::eval::Account;
+use nameplate::rules::ir::{Condition, Rule, Subject};
 use nameplate::rules::load::{Loaded, load, load_files};
 use nameplate::rules::toml::{self, Known};
-use nameplate::rules::trace::Unobserved;
+use nameplate::rules::trace::{Observer, Seen, Spot};
 use nameplate::store::index::Indexes;
 use nameplate::store::record::Record;
 use nameplate::uevent::Uevent;
@@ -27,6 +30,8 @@ use nameplate::uevent::Uevent;
 /// Rules of some files.
 pub(crate) struct Rules {
     compiled: Compiled,
+    /// Where each rule begins.
+    pub(crate) places: Vec<Place>,
     /// Rules by file name.
     pub(crate) counts: BTreeMap<String, usize>,
     /// The files that these would give way to.
@@ -61,6 +66,7 @@ impl Rules {
         Self {
             compiled: Compiled::new(&loaded.files),
             counts: counts.collect(),
+            places: loaded.files.iter().flat_map(|file| &file.rules).map(|rule| rule.place.clone()).collect(),
             stands_for: parsed.flat_map(|file| file.gives_way_to).map(|(_, name)| name).collect(),
         }
     }
@@ -71,21 +77,43 @@ pub(crate) struct Machine {
     /// What it is called.
     pub(crate) name: String,
     tree: Tree,
+    /// In place of `/usr/lib`, `/proc` and so on of a recorded machine.
+    root: tempfile::TempDir,
+}
+
+/// A machine's hardware database and the kernel's command line.
+fn root() -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let roots = Roots::below(root.path());
+    let text = include_bytes!("machine.hwdb");
+    let hwdb = compile_text(Path::new("machine.hwdb"), text, Sources::Left);
+    assert!(hwdb.problems.is_empty(), "{:?}", hwdb.problems);
+    let directory = roots.etc.join("udev");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("hwdb.bin"), hwdb.bytes).unwrap();
+    fs::create_dir_all(&roots.proc).unwrap();
+    fs::write(roots.proc.join("cmdline"), "quiet nomodeset\n").unwrap();
+    root
 }
 
 impl Machine {
     pub(crate) fn recorded(file: &Path) -> Self {
         let recording = Recording::parse(&fs::read(file).unwrap()).unwrap();
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        Self { name, tree: walked(Source::Recording(recording)) }
+        Self { name, tree: walked(Source::Recording(recording)), root: root() }
     }
 
     pub(crate) fn live() -> Self {
-        Self { name: "this machine".into(), tree: walked(Source::Live(Roots::system().sys)) }
+        Self { name: "this machine".into(), tree: walked(Source::Live(Roots::system().sys)), root: root() }
     }
 
     pub(crate) fn paths(&self) -> Vec<DevPath> {
         self.tree.devices().iter().map(|device| device.devpath()).collect()
+    }
+
+    /// Its hardware database.
+    pub(crate) fn hwdb(&self) -> PathBuf {
+        Roots::below(self.root.path()).etc.join("udev/hwdb.bin")
     }
 
     pub(crate) fn subsystem(&self, path: &DevPath) -> String {
@@ -120,7 +148,13 @@ fn walked(source: Source) -> Tree {
 }
 
 /// All that the rules say of an event of that device, a line each.
-pub(crate) fn facts(machine: &Machine, path: &DevPath, action: Action, rules: &Rules) -> BTreeSet<String> {
+pub(crate) fn facts(
+    machine: &Machine,
+    path: &DevPath,
+    action: Action,
+    rules: &Rules,
+    observer: &mut impl Observer,
+) -> BTreeSet<String> {
     let tree = &machine.tree;
     // On a live machine it may be gone by now.
     let Some(device) = tree.get(path) else { return BTreeSet::new() };
@@ -131,7 +165,7 @@ pub(crate) fn facts(machine: &Machine, path: &DevPath, action: Action, rules: &R
     let event = Event { uevent: &uevent, device: Some(&device), record: Some(&record) };
     let roots = match tree.source() {
         Source::Live(_) => Roots::system(),
-        Source::Recording(_) => Roots::below(Path::new("/nowhere")),
+        Source::Recording(_) => Roots::below(machine.root.path()),
     };
     let shared = builtin::Shared::new(&roots);
     let globals = nameplate::decide::Globals::default();
@@ -148,7 +182,7 @@ pub(crate) fn facts(machine: &Machine, path: &DevPath, action: Action, rules: &R
     let programs = SkippedPrograms::default();
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut host = EventHost::new(around, &event, deadline, Dry::new(&programs, &numbers));
-    lines(&decide(&rules.compiled, &event, &roots, &mut host, &mut Unobserved))
+    lines(&decide(&rules.compiled, &event, &roots, &mut host, observer))
 }
 
 fn lines(plan: &Plan) -> BTreeSet<String> {
@@ -169,4 +203,43 @@ fn lines(plan: &Plan) -> BTreeSet<String> {
     out.extend(plan.run.iter().map(|job| format!("run {:?}", job.value)));
     out.extend(plan.writes.iter().map(|write| format!("write {:?} {:?}", write.target, write.value)));
     out
+}
+
+/// Which rules had all their conditions met, but those that ask a builtin, a program or a file.
+#[derive(Debug, Default)]
+pub(crate) struct Met {
+    now: Option<String>,
+    met: BTreeSet<String>,
+}
+
+impl Met {
+    /// Where these rules begin.
+    pub(crate) fn places(mut self) -> BTreeSet<String> {
+        self.met.extend(self.now.take());
+        self.met
+    }
+}
+
+impl Observer for Met {
+    fn rule(&mut self, rule: &Rule) {
+        self.met.extend(self.now.replace(rule.place.to_string()));
+    }
+
+    fn skipped(&mut self, _: Skip) {
+        self.now = None;
+    }
+
+    fn condition(&mut self, seen: &Seen<'_>) {
+        let asks =
+            |condition: &Condition| matches!(condition.subject, Subject::Import(_) | Subject::Program(_));
+        if !seen.passed && !seen.in_group && !asks(seen.condition) {
+            self.now = None;
+        }
+    }
+
+    fn parent(&mut self, _: &Place, found: Option<&Spot>) {
+        if found.is_none() {
+            self.now = None;
+        }
+    }
 }

@@ -495,7 +495,7 @@ pub(crate) const TESTS: &[Case] = &[
         ),
         "",
         &[
-            "r.umockdev /devices/x change; (a); links a|b; mode 660; owner 1000; group 20; name n; tags t; A=1; B=; run /bin/a|b",
+            "r.umockdev /devices/x change; (a); links a|b; mode 660; owner ann=1000; group 20; name n; tags t; A=1; B=; run /bin/a|b",
         ],
     ),
     (test!("links = []"), "", &["r.umockdev /devices/x add; links "]),
@@ -509,7 +509,8 @@ pub(crate) const TESTS: &[Case] = &[
     ("[[test]]\ndevice = 1\npath = '/devices/x'\nlinks = []\n", "wrong-type@2:10", &[]),
     (test!("link = ['a']"), "unknown-key@4:1", &[]),
     (test!("mode = 660"), "bad-mode@4:8", &[]),
-    (test!("owner = 'bob'"), "unknown-user@4:9", &[]),
+    // that fails where it is run, and only there
+    (test!("owner = 'bob'"), "", &["r.umockdev /devices/x add; owner unknown bob"]),
     (test!("action = 'plug'\nlinks = []"), "unknown-word@4:10", &[]),
     (test!("run = ['a']"), "wrong-type@4:8", &[]),
     (test!("properties.A = 1"), "wrong-type@4:16", &[]),

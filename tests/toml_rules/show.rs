@@ -163,8 +163,8 @@ pub(crate) fn test(test: &RuleTest) -> String {
     out.extend(test.about.iter().map(|about| format!("({about})")));
     out.extend(test.links.iter().map(|links| format!("links {}", links.value.join("|"))));
     out.extend(test.mode.iter().map(|mode| format!("mode {:o}", mode.value)));
-    out.extend(test.owner.iter().map(|owner| format!("owner {}", owner.value)));
-    out.extend(test.group.iter().map(|group| format!("group {}", group.value)));
+    out.extend(test.owner.iter().map(|owner| format!("owner {}", principal(&owner.value))));
+    out.extend(test.group.iter().map(|group| format!("group {}", principal(&group.value))));
     out.extend(test.name.iter().map(|name| format!("name {}", name.value)));
     out.extend(test.tags.iter().map(|tags| format!("tags {}", tags.value.join("|"))));
     out.extend(test.properties.iter().map(|(key, value)| format!("{key}={}", value.value)));

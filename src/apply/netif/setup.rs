@@ -16,7 +16,7 @@ use crate::builtin::interface::{
 };
 use crate::device::Device;
 use crate::roots::Roots;
-use crate::sys::ethtool::{Ethtool, Four};
+use crate::sys::ethtool::{Ethtool, Four, LinkSettings as CardLink, Wake as CardWake};
 use crate::sys::random;
 use crate::sys::rtnetlink::{Attributes, Route, attribute};
 
@@ -120,51 +120,23 @@ impl<'a> Hand<'a> {
     }
 
     fn link_mode(&self, mode: &LinkMode) -> Result<(), SetupError> {
-        let mut settings = self.card.link()?;
-        let before = settings.clone();
-        let negotiated = mode.negotiated == Some(true) || !mode.advertised.is_empty();
-        let fixed = mode.speed.is_some() || mode.duplex.is_some() || mode.port.is_some();
-        // what is agreed on with the other end can't be given as well
-        if fixed && !negotiated {
-            settings.speed = mode.speed.unwrap_or(settings.speed);
-            settings.duplex = mode.duplex.unwrap_or(settings.duplex);
-            settings.port = mode.port.unwrap_or(settings.port);
-            settings.negotiated = false;
+        let before = self.card.link()?;
+        let (after, refused) = linked(&before, mode);
+        if after != before {
+            self.card.set_link(&after)?;
         }
-        settings.negotiated = mode.negotiated.unwrap_or(settings.negotiated);
-        if !mode.advertised.is_empty() {
-            settings.negotiated = true;
-            settings.advertised.fill(0);
-            for bit in &mode.advertised {
-                let word = usize::try_from(bit / 32).ok().and_then(|at| settings.advertised.get_mut(at));
-                *word.ok_or_else(|| SetupError::Card(format!("the kernel knows no link mode {bit}")))? |=
-                    1 << (bit % 32);
-            }
-        }
-        if let Some(crossover) = mode.crossover {
-            if settings.crossover == NO_CROSSOVER {
-                return Err(SetupError::Card("the card can't be told about crossed wires".into()));
-            }
-            settings.crossover = crossover;
-        }
-        if settings == before { Ok(()) } else { Ok(self.card.set_link(&settings)?) }
+        settled(&refused)
     }
 
     fn wake(&self, wanted: &Wake) -> Result<(), SetupError> {
         let before = self.card.wake()?;
-        let mut after = before;
-        after.options = wanted.options.unwrap_or(before.options);
-        if let Some(password) = wanted.password {
-            after.password = password.0;
-            after.options |= WAKE_SECURE;
+        let (after, missing) = woken(before, wanted);
+        if after != before {
+            self.card.set_wake(after)?;
         }
-        let missing = after.options & !before.supported;
-        if missing != 0 {
-            return Err(SetupError::Card(format!(
-                "the card can't wake for all of these (bits {missing:#x})"
-            )));
-        }
-        if after == before { Ok(()) } else { Ok(self.card.set_wake(after)?) }
+        let refused =
+            (missing != 0).then(|| format!("the card can't wake for all of these (bits {missing:#x})"));
+        settled(refused.as_slice())
     }
 
     fn offloads(&self, wanted: &[(&str, bool)]) -> Result<(), SetupError> {
@@ -193,7 +165,7 @@ impl<'a> Hand<'a> {
         if !changes.is_empty() {
             self.card.set_features(&changes, known.len())?;
         }
-        if refused.is_empty() { Ok(()) } else { Err(SetupError::Card(refused.join("; "))) }
+        settled(&refused)
     }
 
     fn flow_control(&self, flow: FlowControl) -> Result<(), SetupError> {
@@ -230,7 +202,7 @@ impl<'a> Hand<'a> {
             (error != Errno::EEXIST || !own()).then(|| format!("{}: {error}", name.as_bstr()))
         });
         let taken: Vec<String> = taken.collect();
-        if taken.is_empty() { Ok(()) } else { Err(SetupError::Card(taken.join("; "))) }
+        settled(&taken)
     }
 
     /// The number can only be changed from 0.
@@ -279,6 +251,54 @@ impl<'a> Hand<'a> {
         let tree = ValueTree::open(&self.roots.sys).map_err(|error| SetupError::File(error.to_string()))?;
         tree.write(file, value).map_err(|error| SetupError::File(error.to_string()))
     }
+}
+
+/// Says what was refused, after the rest is done.
+fn settled(refused: &[String]) -> Result<(), SetupError> {
+    if refused.is_empty() { Ok(()) } else { Err(SetupError::Card(refused.join("; "))) }
+}
+
+/// The link as asked for, and what of it can't be.
+fn linked(before: &CardLink, mode: &LinkMode) -> (CardLink, Vec<String>) {
+    let (mut after, mut refused) = (before.clone(), Vec::new());
+    let negotiated = mode.negotiated == Some(true) || !mode.advertised.is_empty();
+    let fixed = mode.speed.is_some() || mode.duplex.is_some() || mode.port.is_some();
+    after.negotiated = negotiated || (mode.negotiated.unwrap_or(before.negotiated) && !fixed);
+    // what is agreed on with the other end can't be given as well
+    if fixed && !negotiated {
+        after.speed = mode.speed.unwrap_or(before.speed);
+        after.duplex = mode.duplex.unwrap_or(before.duplex);
+        after.port = mode.port.unwrap_or(before.port);
+    }
+    if !mode.advertised.is_empty() {
+        after.advertised.fill(0);
+    }
+    for bit in &mode.advertised {
+        match usize::try_from(bit / 32).ok().and_then(|at| after.advertised.get_mut(at)) {
+            Some(word) => *word |= 1 << (bit % 32),
+            None => refused.push(format!("the kernel knows no link mode {bit}")),
+        }
+    }
+    match mode.crossover {
+        Some(_) if before.crossover == NO_CROSSOVER => {
+            refused.push("the card can't be told about crossed wires".into());
+        }
+        Some(crossover) => after.crossover = crossover,
+        None => {}
+    }
+    (after, refused)
+}
+
+/// What wakes the machine as asked for, as far as the card can, and the options that it does not have. A password goes with
+/// the magic packet that needs one; where no options are given it asks for that packet itself.
+fn woken(before: CardWake, wanted: &Wake) -> (CardWake, u32) {
+    let by_password = if wanted.password.is_some() { WAKE_SECURE & before.supported } else { 0 };
+    let options = wanted.options.unwrap_or(before.options | by_password);
+    let mut after = CardWake { options: options & before.supported, ..before };
+    if let Some(password) = wanted.password.filter(|_| after.options & WAKE_SECURE != 0) {
+        after.password = password.0;
+    }
+    (after, options & !before.supported)
 }
 
 /// The counts as asked for, none of them above what the card can; `None` if that is what it has.
@@ -363,6 +383,7 @@ fn listed(text: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::builtin::interface::Password;
 
     #[test]
     fn masks() {
@@ -389,6 +410,57 @@ mod tests {
         assert_eq!(asked(0, Count::Of(40)), Some([8, 0, 0, 1]));
         assert_eq!(asked(3, Count::Max), Some([2, 0, 0, 4]));
         assert_eq!(asked(0, Count::Of(2)), None);
+    }
+
+    /// As systemd does it; and what a card does not have costs itself alone.
+    #[test]
+    fn links() {
+        let mut before = CardLink::default();
+        (before.speed, before.negotiated, before.crossover) = (100, true, 1);
+        before.advertised = vec![0xff, 0xff];
+        let asked = |mode: LinkMode| {
+            let (after, refused) = linked(&before, &mode);
+            let same = after.advertised == before.advertised;
+            (after.speed, after.duplex, after.negotiated, same, refused.len())
+        };
+        let mode = LinkMode::default;
+        for (mode, expected) in [
+            (mode(), (100, 0, true, true, 0)),
+            (LinkMode { speed: Some(1000), ..mode() }, (1000, 0, false, true, 0)),
+            (LinkMode { duplex: Some(1), negotiated: Some(false), ..mode() }, (100, 1, false, true, 0)),
+            (LinkMode { speed: Some(1000), negotiated: Some(true), ..mode() }, (100, 0, true, true, 0)),
+            (LinkMode { speed: Some(1000), advertised: vec![3], ..mode() }, (100, 0, true, false, 0)),
+            (LinkMode { advertised: vec![3], negotiated: Some(false), ..mode() }, (100, 0, true, false, 0)),
+            (LinkMode { advertised: vec![3, 64], ..mode() }, (100, 0, true, false, 1)),
+        ] {
+            assert_eq!(asked(mode.clone()), expected, "{mode:?}");
+        }
+        assert_eq!(linked(&before, &LinkMode { advertised: vec![0, 33], ..mode() }).0.advertised, [1, 2]);
+        assert_eq!(linked(&before, &LinkMode { crossover: Some(3), ..mode() }).0.crossover, 3);
+        let mut untold = before.clone();
+        untold.crossover = NO_CROSSOVER;
+        let (after, refused) = linked(&untold, &LinkMode { crossover: Some(3), speed: Some(10), ..mode() });
+        assert_eq!((after.crossover, after.speed, refused.len()), (NO_CROSSOVER, 10, 1));
+    }
+
+    #[test]
+    fn wakes() {
+        let password = Some(Password([7; 6]));
+        // magic and secure magic can be, magic is
+        let card = CardWake { supported: 0b110_0000, options: 0b10_0000, password: [0; 6] };
+        for (options, password, expected) in [
+            (None, None, (0b10_0000, 0, 0)),
+            (Some(0), None, (0, 0, 0)),
+            (Some(0b11_0000), None, (0b10_0000, 0, 0b1_0000)),
+            (None, password, (0b110_0000, 7, 0)),
+            (Some(0b10_0000), password, (0b10_0000, 0, 0)),
+            (Some(0b100_0000), password, (0b100_0000, 7, 0)),
+        ] {
+            let (after, missing) = woken(card, &Wake { options, password });
+            assert_eq!((after.options, after.password[0], missing), expected, "{options:?} {password:?}");
+        }
+        let plain = CardWake { supported: 0b10_0000, ..card };
+        assert_eq!(woken(plain, &Wake { options: None, password }), (plain, 0));
     }
 
     #[test]

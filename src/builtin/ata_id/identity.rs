@@ -18,8 +18,9 @@ pub(super) struct Identity {
 type Feature = (&'static str, (usize, u16), Option<(usize, u16)>);
 
 /// Words 82 and 83 say what is there, words 85 and 86 what is on.
-const FEATURES: [Feature; 9] = [
+const FEATURES: [Feature; 10] = [
     ("ID_ATA_WRITE_CACHE", (82, 5), Some((85, 5))),
+    ("ID_ATA_READ_LOOKAHEAD", (82, 6), Some((85, 6))),
     ("ID_ATA_FEATURE_SET_HPA", (82, 10), Some((85, 10))),
     ("ID_ATA_FEATURE_SET_PM", (82, 3), Some((85, 3))),
     ("ID_ATA_FEATURE_SET_SECURITY", (82, 1), Some((85, 1))),
@@ -73,8 +74,8 @@ impl Identity {
         if serial.is_empty() { model } else { bstr::join("_", [model, serial]).into() }
     }
 
-    /// All facts, in udev's order.
-    pub(super) fn facts(&self) -> Vec<(String, BString)> {
+    /// All facts, in udev's order. `kind` is the SCSI device type that the drive is asked as, where it is.
+    pub(super) fn facts(&self, kind: Option<u8>) -> Vec<(String, BString)> {
         let mut out = Facts(vec![]);
         out.flag("ID_ATA");
         out.add("ID_TYPE", self.kind());
@@ -95,6 +96,9 @@ impl Identity {
             self.more_of(there, &mut out);
         }
         self.transport(&mut out);
+        if let Some(kind) = kind {
+            out.add("ID_ATA_PERIPHERAL_DEVICE_TYPE", kind.to_string());
+        }
         out.0
     }
 
@@ -212,7 +216,7 @@ mod tests {
     }
 
     fn facts(data: &[u8]) -> String {
-        let facts = Identity::of_drive(data).unwrap().facts();
+        let facts = Identity::of_drive(data).unwrap().facts(Some(0));
         facts.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n")
     }
 
@@ -251,6 +255,8 @@ ID_SERIAL=Samsung_SSD_850_EVO_500GB_S21CNXAG123456
 ID_SERIAL_SHORT=S21CNXAG123456
 ID_ATA_WRITE_CACHE=1
 ID_ATA_WRITE_CACHE_ENABLED=1
+ID_ATA_READ_LOOKAHEAD=1
+ID_ATA_READ_LOOKAHEAD_ENABLED=1
 ID_ATA_FEATURE_SET_HPA=1
 ID_ATA_FEATURE_SET_HPA_ENABLED=1
 ID_ATA_FEATURE_SET_PM=1
@@ -268,7 +274,8 @@ ID_ATA_SATA_SIGNAL_RATE_GEN2=1
 ID_ATA_SATA_SIGNAL_RATE_GEN1=1
 ID_ATA_ROTATION_RATE_RPM=0
 ID_WWN=0x5002538d40123456
-ID_WWN_WITH_EXTENSION=0x5002538d40123456"
+ID_WWN_WITH_EXTENSION=0x5002538d40123456
+ID_ATA_PERIPHERAL_DEVICE_TYPE=0"
         );
     }
 
@@ -316,7 +323,7 @@ ID_WWN_WITH_EXTENSION=0x5002538d40123456"
         #[test]
         fn any_data_give_facts_that_are_lines(data in proptest::collection::vec(proptest::num::u8::ANY, 512)) {
             if let Some(identity) = Identity::of_drive(&data) {
-                for (key, value) in identity.facts() {
+                for (key, value) in identity.facts(None) {
                     let mut properties = crate::properties::Properties::new();
                     proptest::prop_assert!(properties.set(&key, &value).is_ok(), "{}={}", key, value);
                 }

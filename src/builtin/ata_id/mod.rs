@@ -21,29 +21,31 @@ const IDENTIFY: u16 = 512;
 pub(super) fn say(arguments: &[BString], context: &Context<'_>) -> Result<Said, BuiltinError> {
     let arguments = Arguments::parse(arguments, &[("export", b'x', false), ("help", b'h', false)])?;
     let medium = context.open_path(arguments.rest.first())?;
-    let identity = identify(&Probed { context, medium })?;
+    let (identity, kind) = identify(&Probed { context, medium })?;
     Ok(if arguments.has(b'x') {
-        Said::facts(identity.facts())
+        Said::facts(identity.facts(kind))
     } else {
         Said { line: Some(identity.serial()), ..Said::default() }
     })
 }
 
-/// Asks for the IDENTIFY data in every way. Error: that of the last.
-fn identify(drive: &impl Drive) -> Result<Identity, BuiltinError> {
+/// Asks for the IDENTIFY data in every way; with them comes the SCSI device type, where that way led to them. Error: that of the
+/// last way.
+fn identify(drive: &impl Drive) -> Result<(Identity, Option<u8>), BuiltinError> {
     // The first byte tells what kind of drive takes which command: to an optical one, ATA PASS-THROUGH (12) means BLANK.
     let kind = drive.data(&[0x12, 0, 0, 0, 36, 0], 36).ok().and_then(|data| data.first().map(|b| b & 0x1f));
     let command = match kind {
-        Some(0x00) => Some(0xec),
+        Some(0x00 | 0x14) => Some(0xec),
         Some(0x05) => Some(0xa1),
         _ => None,
     };
     let raw = command.and_then(|command| pass_through(drive, command).or_else(|| vital_data(drive)));
     if let Some(identity) = raw.and_then(|data| Identity::of_drive(&data)) {
-        return Ok(identity);
+        return Ok((identity, kind));
     }
     let data = drive.bytes(Request::AtaIdentity)?;
-    Identity::of_driver(&data).ok_or_else(|| BuiltinError::Failed("the IDENTIFY data are empty".into()))
+    let identity = Identity::of_driver(&data);
+    identity.map(|i| (i, None)).ok_or_else(|| BuiltinError::Failed("the IDENTIFY data are empty".into()))
 }
 
 /// IDENTIFY (PACKET) DEVICE by ATA PASS-THROUGH (16) (SAT, section 12.2.3): PIO in, one block, registers asked for.
@@ -141,7 +143,7 @@ mod tests {
             (Fake { pass_through: descriptor(), page: true, kind: 1, ..Fake::default() }, None),
             (Fake::default(), None),
         ] {
-            let found = identify(&fake).ok().map(|identity| identity.serial().to_string());
+            let found = identify(&fake).ok().map(|(identity, _)| identity.serial().to_string());
             assert_eq!(found.as_deref(), expected);
         }
     }

@@ -4,7 +4,7 @@ use bstr::BString;
 
 use super::Facts;
 use crate::properties::Properties;
-use crate::text::{collapse_whitespace, encode_node_name};
+use crate::text::{collapse_whitespace, encode_node_name_within};
 
 /// The longest value that goes into links.
 const LINK_MAX: usize = 255;
@@ -17,8 +17,7 @@ pub(super) fn properties(facts: &Facts) -> Properties {
 fn named(name: &[u8], value: &[u8]) -> Vec<(String, BString)> {
     let one = |key: &str, value: BString| vec![(key.to_owned(), value)];
     // the name fit for a link, and the same without loss
-    let both =
-        |key: &str| vec![(key.to_owned(), for_links(value)), (format!("{key}_ENC"), encode_node_name(value))];
+    let both = |key: &str| vec![(key.to_owned(), for_links(value)), (format!("{key}_ENC"), escaped(value))];
     let found = match name {
         b"TYPE" => one("ID_FS_TYPE", plain(value)),
         b"USAGE" => one("ID_FS_USAGE", plain(value)),
@@ -33,10 +32,10 @@ fn named(name: &[u8], value: &[u8]) -> Vec<(String, BString)> {
         b"PTUUID" => one("ID_PART_TABLE_UUID", plain(value)),
         b"SYSTEM_ID" | b"PUBLISHER_ID" | b"APPLICATION_ID" | b"BOOT_SYSTEM_ID" | b"VOLUME_ID"
         | b"LOGICAL_VOLUME_ID" | b"VOLUME_SET_ID" | b"DATA_PREPARER_ID" => {
-            one(&format!("ID_FS_{}", String::from_utf8_lossy(name)), encode_node_name(value))
+            one(&format!("ID_FS_{}", String::from_utf8_lossy(name)), escaped(value))
         }
         b"PART_ENTRY_NAME" | b"PART_ENTRY_TYPE" => {
-            one(&format!("ID_{}", String::from_utf8_lossy(name)), encode_node_name(value))
+            one(&format!("ID_{}", String::from_utf8_lossy(name)), escaped(value))
         }
         _ if name.starts_with(b"PART_ENTRY_") => {
             one(&format!("ID_{}", String::from_utf8_lossy(name)), plain(value))
@@ -53,6 +52,11 @@ fn plain(value: &[u8]) -> BString {
         .map(|&b| if b == b' ' || b.is_ascii_graphic() { b } else { b'_' })
         .collect::<Vec<u8>>()
         .into()
+}
+
+/// Without loss, unless it is too long for a link.
+fn escaped(value: &[u8]) -> BString {
+    encode_node_name_within(value, LINK_MAX)
 }
 
 /// As libblkid writes it for udev: white space collapsed, what is no UTF-8 replaced byte by byte, at most 255 bytes.
@@ -75,6 +79,7 @@ mod tests {
     fn bytes_that_are_no_text() {
         assert_eq!(for_links(b"a\xff\xfeb \xe9x"), "a__b__x");
         assert_eq!(for_links(&[b'x'; 300]).len(), 255);
+        assert_eq!(escaped(&b"a ".repeat(60)), br"a\x20".repeat(51));
     }
 
     #[test]

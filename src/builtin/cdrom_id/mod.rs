@@ -230,16 +230,16 @@ fn contents(drive: &impl Drive, medium: Profile) -> Contents {
 /// All facts, in udev's order.
 fn facts(found: &Found) -> Vec<(String, BString)> {
     let mut out: Vec<(String, BString)> = vec![("ID_CDROM".into(), "1".into())];
-    let mut flags = |prefix: &str, profiles: &[Profile]| {
+    let flags = |out: &mut Vec<(String, BString)>, prefix: &str, profiles: &[Profile]| {
         let names = profiles.iter().filter_map(|profile| profile.name());
         let families = mmc::families(profiles);
         out.extend(names.chain(families).map(|name| (format!("{prefix}_{name}"), "1".into())));
     };
-    flags("ID_CDROM", &found.drive);
+    flags(&mut out, "ID_CDROM", &found.drive);
     if found.has_media {
         let medium: Vec<Profile> = found.medium.into_iter().collect();
-        flags("ID_CDROM_MEDIA", &medium);
         out.push(("ID_CDROM_MEDIA".into(), "1".into()));
+        flags(&mut out, "ID_CDROM_MEDIA", &medium);
     }
     if let Some(state) = found.state {
         out.push(("ID_CDROM_MEDIA_STATE".into(), state.name().into()));

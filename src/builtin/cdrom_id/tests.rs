@@ -79,7 +79,7 @@ fn a_disc_with_audio_and_data() {
     fake.answers.push(disc(0x02, 2, 3, 3));
     assert_eq!(
         words(&fake),
-        " CD MEDIA_CD MEDIA MEDIA_SESSION_COUNT=2 MEDIA_SESSION_LAST_OFFSET=23404544 MEDIA_TRACK_COUNT=3 \
+        " CD MEDIA MEDIA_CD MEDIA_SESSION_COUNT=2 MEDIA_SESSION_LAST_OFFSET=23404544 MEDIA_TRACK_COUNT=3 \
          MEDIA_TRACK_COUNT_AUDIO=2 MEDIA_TRACK_COUNT_DATA"
     );
 }
@@ -93,24 +93,24 @@ fn states_of_discs() {
     let structure = |flags: u8| (vec![0xad], vec![0, 0, 0, 0, flags, 0, 0, 0]);
     let read = |data: &[u8]| (vec![0x28], data.to_vec());
     for (profile, info, more, expected) in [
-        (0x09, disc(0x00, 1, 1, 1), vec![], "MEDIA_CD_R MEDIA MEDIA_STATE=blank MEDIA_SESSION_NEXT"),
-        (0x0a, disc(0x11, 2, 5, 5), vec![], "MEDIA_CD_RW MEDIA MEDIA_STATE=appendable MEDIA_SESSION_NEXT=5"),
-        (0x11, disc(0x02, 1, 1, 1), vec![], "MEDIA_DVD_R MEDIA MEDIA_STATE=complete"),
-        (0x13, disc(0x01, 1, 1, 1), vec![], "MEDIA_DVD_RW_RO MEDIA_DVD_RW MEDIA MEDIA_STATE=blank"),
-        (0x1a, disc(0x02, 1, 1, 1), vec![read(&iso)], "MEDIA_DVD_PLUS_RW MEDIA MEDIA_STATE=complete"),
-        (0x1a, disc(0x02, 1, 1, 1), vec![read(&zeros)], "MEDIA_DVD_PLUS_RW MEDIA MEDIA_STATE=blank"),
-        (0x12, disc(0x03, 1, 1, 1), vec![structure(2)], "MEDIA_DVD_RAM MEDIA MEDIA_STATE=complete"),
+        (0x09, disc(0x00, 1, 1, 1), vec![], "MEDIA MEDIA_CD_R MEDIA_STATE=blank MEDIA_SESSION_NEXT"),
+        (0x0a, disc(0x11, 2, 5, 5), vec![], "MEDIA MEDIA_CD_RW MEDIA_STATE=appendable MEDIA_SESSION_NEXT=5"),
+        (0x11, disc(0x02, 1, 1, 1), vec![], "MEDIA MEDIA_DVD_R MEDIA_STATE=complete"),
+        (0x13, disc(0x01, 1, 1, 1), vec![], "MEDIA MEDIA_DVD_RW_RO MEDIA_DVD_RW MEDIA_STATE=blank"),
+        (0x1a, disc(0x02, 1, 1, 1), vec![read(&iso)], "MEDIA MEDIA_DVD_PLUS_RW MEDIA_STATE=complete"),
+        (0x1a, disc(0x02, 1, 1, 1), vec![read(&zeros)], "MEDIA MEDIA_DVD_PLUS_RW MEDIA_STATE=blank"),
+        (0x12, disc(0x03, 1, 1, 1), vec![structure(2)], "MEDIA MEDIA_DVD_RAM MEDIA_STATE=complete"),
         (
             0x12,
             disc(0x03, 1, 1, 1),
             vec![structure(0), formatted(1)],
-            "MEDIA_DVD_RAM MEDIA MEDIA_STATE=other",
+            "MEDIA MEDIA_DVD_RAM MEDIA_STATE=other",
         ),
         (
             0x12,
             disc(0x03, 1, 1, 1),
             vec![structure(0), formatted(2), read(&zeros)],
-            "MEDIA_DVD_RAM MEDIA MEDIA_STATE=blank",
+            "MEDIA MEDIA_DVD_RAM MEDIA_STATE=blank",
         ),
         (0x12, disc(0x03, 1, 1, 1), vec![structure(0), formatted(3)], "MEDIA_STATE=other"),
         (0x1a, disc(0x02, 1, 1, 1), vec![], "MEDIA_STATE=complete"),
@@ -133,12 +133,12 @@ fn drives_that_know_no_profiles() {
     };
     assert_eq!(
         old(4, vec![], unknown.clone()),
-        " CD_R MEDIA_CD MEDIA MEDIA_TRACK_COUNT MEDIA_TRACK_COUNT_DATA"
+        " CD_R MEDIA MEDIA_CD MEDIA_TRACK_COUNT MEDIA_TRACK_COUNT_DATA"
     );
     assert_eq!(old(1, vec![], unknown.clone()), " CD_R");
-    assert_eq!(old(4, vec![disc(0x00, 1, 1, 1)], unknown.clone()), " CD_R MEDIA_CD_R MEDIA");
-    assert_eq!(old(4, vec![disc(0x12, 1, 1, 1)], unknown.clone()), " CD_R MEDIA_CD_RW MEDIA");
-    assert_eq!(old(4, vec![disc(0x02, 1, 1, 1)], unknown), " CD_R MEDIA_CD MEDIA");
+    assert_eq!(old(4, vec![disc(0x00, 1, 1, 1)], unknown.clone()), " CD_R MEDIA MEDIA_CD_R");
+    assert_eq!(old(4, vec![disc(0x12, 1, 1, 1)], unknown.clone()), " CD_R MEDIA MEDIA_CD_RW");
+    assert_eq!(old(4, vec![disc(0x02, 1, 1, 1)], unknown), " CD_R MEDIA MEDIA_CD");
     // another failure says nothing about the disc; a unit that is no optical drive is not asked
     assert_eq!(old(4, vec![], vec![0x70, 0, 2, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x3a, 0]), " CD_R MEDIA");
     let disk = Fake { status: 4, answers: vec![(vec![0x12], vec![0; 36])], ..Fake::default() };

@@ -2,6 +2,8 @@
 
 use bstr::{BString, ByteSlice};
 
+use super::super::helper::text;
+
 /// Where the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
@@ -265,8 +267,8 @@ impl Slot<'_> {
         }
     }
 
-    fn text(&mut self, key: &str, text: BString) {
-        if !text.is_empty() {
+    fn text(&mut self, key: &str, raw: BString) {
+        if let Some(text) = text(&raw).filter(|text| !text.is_empty()) {
             self.add(key, text);
         }
     }

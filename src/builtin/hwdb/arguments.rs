@@ -24,24 +24,24 @@ const OPTIONS: [(&str, u8); 4] =
     [("filter", b'f'), ("device", b'd'), ("subsystem", b's'), ("lookup-prefix", b'p')];
 
 impl Question {
-    /// Reads the words after `hwdb`. Error: what is wrong, for people.
-    pub(super) fn parse(words: &[BString]) -> Result<Self, String> {
+    /// Reads the words after `hwdb`; and what is wrong with some of them, for people. As for udev, a wrong option is as none.
+    pub(super) fn parse(words: &[BString]) -> (Self, Vec<String>) {
         let mut question = Self::default();
+        let mut mistakes = Vec::new();
         let mut words = words.iter();
         let mut only_words = false;
         while let Some(word) = words.next() {
-            let option = if only_words { None } else { option(word)? };
-            match option {
-                None if word == "--" && !only_words => only_words = true,
-                None => question.modalias = question.modalias.or_else(|| Some(word.clone())),
-                Some((letter, value)) => {
-                    let value = value.or_else(|| words.next().cloned());
-                    let value = value.ok_or_else(|| format!("`{word}` needs a value"))?;
-                    question.set(letter, value);
-                }
+            match if only_words { Ok(None) } else { option(word) } {
+                Err(mistake) => mistakes.push(mistake),
+                Ok(None) if word == "--" && !only_words => only_words = true,
+                Ok(None) => question.modalias = question.modalias.or_else(|| Some(word.clone())),
+                Ok(Some((letter, value))) => match value.or_else(|| words.next().cloned()) {
+                    Some(value) => question.set(letter, value),
+                    None => mistakes.push(format!("`{word}` needs a value")),
+                },
             }
         }
-        Ok(question)
+        (question, mistakes)
     }
 
     fn set(&mut self, letter: u8, value: BString) {
@@ -86,7 +86,13 @@ fn option(word: &[u8]) -> Result<Option<(u8, Option<BString>)>, String> {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Question, String> {
+    fn parse(line: &str) -> Question {
+        let (question, mistakes) = all(line);
+        assert_eq!(mistakes, [] as [&str; 0], "{line}");
+        question
+    }
+
+    fn all(line: &str) -> (Question, Vec<String>) {
         let words: Vec<BString> = line.split_ascii_whitespace().map(BString::from).collect();
         Question::parse(&words)
     }
@@ -95,28 +101,28 @@ mod tests {
     fn every_form() {
         let usb = Question { subsystem: Some("usb".into()), ..Question::default() };
         for line in ["--subsystem=usb", "--subsystem usb", "-s usb", "-susb", "--sub=usb", "-s pci -s usb"] {
-            assert_eq!(parse(line), Ok(usb.clone()), "{line}");
+            assert_eq!(parse(line), usb, "{line}");
         }
         assert_eq!(
             parse("--filter=ID_* a:b -p evdev: --device=b8:0 -- -c"),
-            Ok(Question {
+            Question {
                 filter: Some("ID_*".into()),
                 device: Some("b8:0".into()),
                 subsystem: None,
                 prefix: "evdev:".into(),
                 modalias: Some("a:b".into()),
-            })
+            }
         );
-        assert_eq!(parse("-- --x").unwrap().modalias.unwrap(), "--x");
-        assert_eq!(parse("-").unwrap().modalias.unwrap(), "-");
-        assert_eq!(parse("--lookup-prefix=").unwrap().prefix, "");
+        assert_eq!(parse("-- --x").modalias.unwrap(), "--x");
+        assert_eq!(parse("-").modalias.unwrap(), "-");
+        assert_eq!(parse("--lookup-prefix=").prefix, "");
         for (line, error) in [
             ("--nothing=1", "`hwdb` has no option `--nothing=1`"),
             ("-x", "`hwdb` has no option `-x`"),
             ("--=x", "`hwdb` has no option `--=x`"),
             ("-s", "`-s` needs a value"),
         ] {
-            assert_eq!(parse(line), Err(error.to_owned()), "{line}");
+            assert_eq!(all(line), (Question::default(), vec![error.to_owned()]), "{line}");
         }
     }
 }

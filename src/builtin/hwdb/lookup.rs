@@ -13,7 +13,8 @@ use crate::text::{Case, Pattern};
 
 /// Runs `hwdb`. A question without an answer is an error, as it is for udev: the rule's `IMPORT` does not match.
 pub(in crate::builtin) fn run(arguments: &[BString], context: &Context<'_>) -> Result<Found, BuiltinError> {
-    let question = Question::parse(arguments).map_err(BuiltinError::Arguments)?;
+    let (question, mistakes) = Question::parse(arguments);
+    mistakes.iter().for_each(|mistake| tracing::warn!("{mistake}: it is left out"));
     let hwdb = context.shared.hwdb().map_err(BuiltinError::Failed)?;
     let ask = Ask { hwdb: &hwdb, question: &question, filter: question.filter.as_ref().map(|f| filter(f)) };
     let found = match &question.modalias {
@@ -78,7 +79,11 @@ impl Ask<'_> {
 }
 
 fn other_device(context: &Context<'_>, id: &[u8]) -> Result<Device, BuiltinError> {
-    let known = DeviceId::parse(id).ok().and_then(|id| context.reader.tree().by_id(&id));
+    let known = DeviceId::parse(id).ok().and_then(|id| match &id {
+        // a device that has a node can be named so too
+        DeviceId::Named { subsystem, name } => context.reader.tree().find(subsystem, name),
+        id => context.reader.tree().by_id(id),
+    });
     known.ok_or_else(|| BuiltinError::Arguments(format!("there is no device `{}`", id.as_bstr())))
 }
 

@@ -14,6 +14,7 @@ use self::scheme::{Feature, Scheme};
 use super::{BuiltinError, Context, Found};
 use crate::device::Device;
 use crate::properties::Properties;
+use crate::text::c_integer;
 
 /// Longest name that an interface can have beside its first one, and one more (`ALTIFNAMSIZ`).
 const NAME_END: usize = 128;
@@ -147,9 +148,11 @@ fn is_control(c: char) -> bool {
 
 /// The twelve digits of an address of six bytes, small letters; `None` for an address of another length.
 fn six_bytes(address: &[u8]) -> Option<BString> {
-    let is_byte = |part: &&[u8]| part.len() == 2 && part.iter().all(u8::is_ascii_hexdigit);
+    let is_byte = |part: &&[u8]| matches!(part.len(), 1 | 2) && part.iter().all(u8::is_ascii_hexdigit);
     let parts: Vec<&[u8]> = address.split(|&b| b == b':').collect();
-    (parts.len() == 6 && parts.iter().all(is_byte)).then(|| parts.concat().to_ascii_lowercase().into())
+    let two_digits = |part: &&[u8]| bstr::concat([if part.len() == 1 { &b"0"[..] } else { b"" }, part]);
+    let digits = || parts.iter().map(two_digits).collect::<Vec<_>>().concat().to_ascii_lowercase().into();
+    (parts.len() == 6 && parts.iter().all(is_byte)).then(digits)
 }
 
 /// A yes or no of systemd's files and properties.
@@ -163,17 +166,7 @@ pub(super) fn boolean(text: &[u8]) -> Option<bool> {
 
 /// A number as sysfs and firmware write it: decimal, `0x` hexadecimal, `0` octal.
 fn number(text: &[u8]) -> Option<u32> {
-    let text = text.trim_start().to_str().ok()?;
-    let (digits, radix) = match text.as_bytes() {
-        [b'0', b'x' | b'X', ..] => (text.get(2..)?, 16),
-        [b'0', b'b' | b'B', ..] => (text.get(2..)?, 2),
-        [b'0', b'o' | b'O', ..] => (text.get(2..)?, 8),
-        [b'0', _, ..] => (text, 8),
-        _ => (text, 10),
-    };
-    // a sign behind the prefix is none of ours
-    digits.as_bytes().first().filter(|b| b.is_ascii_alphanumeric())?;
-    u32::from_str_radix(digits, radix).ok()
+    c_integer(text).and_then(|number| u32::try_from(number).ok())
 }
 
 #[cfg(test)]
@@ -193,6 +186,7 @@ mod tests {
             ("", None),
             ("x", None),
             ("-1", None),
+            ("+7", Some(7)),
             ("0x", None),
             ("0x-1", None),
             ("7 ", None),
@@ -206,7 +200,9 @@ mod tests {
         for (text, expected) in [
             ("52:54:00:Ab:cd:0e", Some("525400abcd0e")),
             ("52:54:00:ab:cd", None),
-            ("52:54:00:ab:cd:e", None),
+            ("5:54:0:ab:cd:e", Some("055400abcd0e")),
+            ("52:54:00:ab:cd:", None),
+            ("52:54:00:ab:cd:00e", None),
             ("52:54:00:ab:cd:0g", None),
             ("", None),
         ] {

@@ -59,7 +59,7 @@ pub(super) fn is_counted(facts: &Facts) -> bool {
 
 /// The name that the interface is to have; its own where nothing else is asked for.
 pub(super) fn name(wanted: &Wanted, facts: &Facts, system: &System) -> BString {
-    let keeps = system.action == Action::Move || (is_given(facts) && !system.scheme.has(Feature::NamedAgain));
+    let keeps = system.action != Action::Add || (is_given(facts) && !system.scheme.has(Feature::NamedAgain));
     if keeps {
         return facts.name.clone();
     }
@@ -214,7 +214,7 @@ pub(super) fn settings(file: &LinkFile, facts: &Facts, system: &System, first: &
     out.extend(wanted.mtu.map(Setting::Mtu));
     out.extend(wanted.segmented_max.map(Setting::SegmentedMaxBytes));
     out.extend(wanted.segments_max.map(Setting::SegmentsMax));
-    if system.action != Action::Move {
+    if system.action == Action::Add {
         let names = alternative_names(wanted, facts, first);
         out.extend(some(Vec::new(), names).map(Setting::AlternativeNames));
     }
@@ -237,11 +237,13 @@ mod tests {
     use super::*;
     use crate::builtin::net_id::scheme;
     use crate::diag::SourceFile;
+    use crate::roots::Roots;
 
     fn file(link: &str) -> LinkFile {
         let text = format!("[Match]\nOriginalName=*\n[Link]\n{link}");
         let mut file = LinkFile::default();
-        let problems = file.read(&SourceFile::new(Path::new("x.link"), text.as_bytes()), text.as_bytes());
+        let source = SourceFile::new(Path::new("x.link"), text.as_bytes());
+        let problems = file.read(&source, text.as_bytes(), &Roots::below(Path::new("/nowhere")));
         assert_eq!(problems, []);
         file
     }
@@ -281,6 +283,7 @@ mod tests {
         let old = System { scheme: scheme::named("v239"), ..system() };
         let off = System { names_wanted: false, ..system() };
         let moved = System { action: Action::Move, ..system() };
+        let bound = System { action: Action::Bind, ..system() };
         for (link, facts, system, expected) in [
             ("NamePolicy=onboard slot\n", facts(), system(), "eno1"),
             ("NamePolicy=database slot path\n", facts(), system(), "ens3"),
@@ -299,6 +302,7 @@ mod tests {
             ("NamePolicy=kernel path\n", facts(), system(), "enp0s3"),
             ("NamePolicy=path\nName=lan0\n", facts(), off, "lan0"),
             ("NamePolicy=path\nName=lan0\n", facts(), moved, "eth0"),
+            ("NamePolicy=path\nName=lan0\n", facts(), bound, "eth0"),
         ] {
             assert_eq!(name(&file(link).wanted, &facts, &system), expected, "{link}");
         }
@@ -396,7 +400,7 @@ mod tests {
     fn what_is_asked_for_is_what_is_set() {
         let mut asked = file("MTUBytes=1400\nAlias=x\nAlternativeName=b\nRxChannels=2\nWakeOnLan=magic\n");
         let text = b"[SR-IOV]\nVirtualFunction=3\nTrust=yes\n";
-        asked.read(&SourceFile::new(Path::new("y"), text), text);
+        asked.read(&SourceFile::new(Path::new("y"), text), text, &Roots::below(Path::new("/nowhere")));
         let shown = |system: &System| -> Vec<String> {
             settings(&asked, &facts(), system, b"eth0").iter().map(ToString::to_string).collect()
         };

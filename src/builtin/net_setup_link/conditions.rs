@@ -9,10 +9,11 @@ use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice};
 
-use super::values::words;
+use super::values::{self, Quoting};
 use crate::builtin::net_id::boolean;
 use crate::machine;
 use crate::roots::Roots;
+use crate::text::space::{is_space, trim, trim_end, trim_start};
 use crate::text::{Case, Pattern};
 
 /// What a condition asks for.
@@ -61,31 +62,21 @@ impl Machine {
         Self { roots: roots.clone() }
     }
 
+    /// One that can't be understood never holds, negated or not.
     pub(super) fn holds(&self, condition: &Condition) -> bool {
         let value = condition.value.as_slice();
         let holds = match condition.kind {
-            Kind::Host => self.is_host(value),
-            Kind::Virtualization => is_virtualization(value, &machine::virtualisation(&self.roots)),
-            Kind::KernelCommandLine => has_word(&machine::kernel_command_line(&self.roots), value),
+            Kind::Host => Some(self.is_host(value)),
+            Kind::Virtualization => Some(is_virtualization(value, &machine::virtualisation(&self.roots))),
+            Kind::KernelCommandLine => Some(has_word(&machine::kernel_command_line(&self.roots), value)),
             Kind::KernelVersion => is_version(value, &machine::kernel_release(&self.roots)),
-            Kind::Credential => self.credential(value).is_some(),
+            Kind::Credential => Some(credential(value).is_some()),
             Kind::Architecture => {
-                value == b"native" || value == machine::architecture(&self.roots).as_bytes()
+                Some(value == b"native" || value == machine::architecture(&self.roots).as_bytes())
             }
             Kind::Firmware => self.is_firmware(value),
         };
-        holds != condition.negated
-    }
-
-    /// The contents of a credential that the system or this program was given.
-    pub(super) fn credential(&self, name: &[u8]) -> Option<BString> {
-        let name = name
-            .to_str()
-            .ok()
-            .filter(|name| !name.is_empty() && !name.contains('/') && !name.starts_with('.'))?;
-        let own = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        let system = self.roots.run.join("credentials/@system");
-        own.into_iter().chain([system]).find_map(|dir| fs::read(dir.join(name)).ok()).map(BString::from)
+        holds.is_some_and(|holds| holds != condition.negated)
     }
 
     fn is_host(&self, value: &[u8]) -> bool {
@@ -97,26 +88,51 @@ impl Machine {
         Pattern::single(value, Case::Fold).matches(&machine::host_name(&self.roots))
     }
 
-    fn is_firmware(&self, value: &[u8]) -> bool {
+    fn is_firmware(&self, value: &[u8]) -> Option<bool> {
         let sys = &self.roots.sys;
         let argument = |function: &[u8]| value.strip_prefix(function)?.strip_prefix(b"(")?.strip_suffix(b")");
         if let Some(name) = argument(b"device-tree-compatible") {
             let all = fs::read(self.roots.proc.join("device-tree/compatible")).unwrap_or_default();
-            return all.split(|&b| b == 0).any(|one| one == name);
+            return Some(all.split(|&b| b == 0).any(|one| one == name));
         }
         if let Some(comparison) = argument(b"smbios-field") {
-            let end = comparison.iter().position(|b| b"=!<>$".contains(b) || b.is_ascii_whitespace());
-            let (field, rest) = comparison.split_at(end.unwrap_or(comparison.len()));
-            let Ok(field) = field.to_str() else { return false };
-            let value = fs::read(sys.join("class/dmi/id").join(field.replace('/', "_"))).unwrap_or_default();
-            return compares(rest.trim_start(), value.trim());
+            return self.has_field(comparison);
         }
-        match value {
+        Some(match value {
             b"uefi" => sys.join("firmware/efi").exists(),
             b"device-tree" => sys.join("firmware/devicetree").exists(),
             _ => false,
-        }
+        })
     }
+
+    /// `FIELD OPERATOR VALUE`, where the fields are those that the kernel shows of the machine.
+    fn has_field(&self, comparison: &[u8]) -> Option<bool> {
+        let end = comparison.iter().position(|b| b"=!<>$".contains(b) || is_space(*b))?;
+        let (field, rest) = comparison.split_at(end);
+        let (operator, rest) = Operator::of(trim_start(rest))?;
+        let value = match unquoted(rest).as_deref() {
+            Some([value]) => value.clone(),
+            _ => return None,
+        };
+        let field = field.to_str().ok().filter(|field| !field.is_empty() && !field.contains('/'))?;
+        let actual = fs::read(self.roots.sys.join("class/dmi/id").join(field)).ok();
+        Some(actual.is_some_and(|actual| operator.holds(trim_end(&actual), &value)))
+    }
+}
+
+/// The contents of a credential that this program was given.
+pub(super) fn credential(name: &[u8]) -> Option<BString> {
+    let name = name
+        .to_str()
+        .ok()
+        .filter(|name| !name.is_empty() && !name.contains('/') && !matches!(*name, "." | ".."))?;
+    let directory = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
+    fs::read(directory.join(name)).ok().map(BString::from)
+}
+
+/// Words with their quotes taken away; `None` if a quote does not end.
+fn unquoted(text: &[u8]) -> Option<Vec<BString>> {
+    values::words(text, Quoting::Patterns).into_iter().collect::<Result<_, _>>().ok()
 }
 
 fn is_virtualization(value: &[u8], kind: &str) -> bool {
@@ -138,49 +154,65 @@ fn has_word(line: &[u8], wanted: &[u8]) -> bool {
     })
 }
 
-/// All expressions have to hold: `>=6.1 <7`, or a pattern.
-fn is_version(value: &[u8], release: &[u8]) -> bool {
-    let mut expressions = Vec::new();
-    for word in words(value) {
-        // an operator may stand apart from its version
-        match expressions.last_mut().filter(|last: &&mut BString| last.iter().all(|b| b"<>=!$".contains(b))) {
-            Some(operator) => operator.extend_from_slice(&word),
-            None => expressions.push(word),
+/// All expressions have to hold: `>=6.1 <7`, or a pattern. Behind the first operator there may be white space.
+fn is_version(value: &[u8], release: &[u8]) -> Option<bool> {
+    let mut expressions = unquoted(value)?.into_iter();
+    let mut is_first = true;
+    while let Some(expression) = expressions.next() {
+        let holds = match Operator::of(trim(&expression)) {
+            None => Pattern::single(trim(&expression), Case::Sensitive).matches(release),
+            Some((operator, rest)) => {
+                let rest = BString::from(trim_start(rest));
+                let version = if rest.is_empty() && is_first { expressions.next()? } else { rest };
+                if version.is_empty() {
+                    return None;
+                }
+                operator.holds(release, &version)
+            }
+        };
+        if !holds {
+            return Some(false);
         }
+        is_first = false;
     }
-    expressions.iter().all(|expression| compares(expression, release))
+    Some(true)
 }
 
-/// Whether an operator holds for an order.
-type Holds = fn(Ordering) -> bool;
+/// How two texts are compared.
+#[derive(Debug, Clone, Copy)]
+enum Operator {
+    /// As patterns: whether the value is one that fits.
+    Pattern(bool),
+    /// As texts: whether they are the same.
+    Text(bool),
+    /// As versions.
+    Version(fn(Ordering) -> bool),
+}
 
-/// Whether `OPERATOR VALUE` holds for `actual`; without an operator it is a pattern.
-fn compares(expression: &[u8], actual: &[u8]) -> bool {
-    let glob = |pattern: &[u8]| Pattern::single(pattern.trim(), Case::Sensitive).matches(actual);
-    let order = |version: &[u8]| compare_versions(actual, version.trim());
-    let prefixes: [(&[u8], Holds); 7] = [
-        (b"<=", Ordering::is_le),
-        (b">=", Ordering::is_ge),
-        (b"<>", Ordering::is_ne),
-        (b"!=", Ordering::is_ne),
-        (b"==", Ordering::is_eq),
-        (b"<", Ordering::is_lt),
-        (b">", Ordering::is_gt),
-    ];
-    if let Some(pattern) = expression.strip_prefix(b"!$=") {
-        return !glob(pattern);
+impl Operator {
+    /// The operator that the text begins with, and the rest.
+    fn of(text: &[u8]) -> Option<(Self, &[u8])> {
+        let known: [(&[u8], Self); 10] = [
+            (b"!$=", Self::Pattern(false)),
+            (b"$=", Self::Pattern(true)),
+            (b"<=", Self::Version(Ordering::is_le)),
+            (b"<>", Self::Version(Ordering::is_ne)),
+            (b"<", Self::Version(Ordering::is_lt)),
+            (b">=", Self::Version(Ordering::is_ge)),
+            (b">", Self::Version(Ordering::is_gt)),
+            (b"==", Self::Version(Ordering::is_eq)),
+            (b"=", Self::Text(true)),
+            (b"!=", Self::Text(false)),
+        ];
+        known.into_iter().find_map(|(sign, operator)| Some((operator, text.strip_prefix(sign)?)))
     }
-    if let Some(pattern) = expression.strip_prefix(b"$=") {
-        return glob(pattern);
-    }
-    for (prefix, holds) in prefixes {
-        if let Some(version) = expression.strip_prefix(prefix) {
-            return holds(order(version));
+
+    fn holds(self, actual: &[u8], value: &[u8]) -> bool {
+        match self {
+            Self::Pattern(fits) => Pattern::single(value, Case::Sensitive).matches(actual) == fits,
+            Self::Text(same) => (actual == value) == same,
+            Self::Version(holds) => holds(compare_versions(actual, value)),
         }
-    }
-    match expression.strip_prefix(b"=") {
-        Some(version) => order(version).is_eq(),
-        None => glob(expression),
     }
 }
 
@@ -265,14 +297,28 @@ mod tests {
             assert_eq!(compare_versions(a.as_bytes(), b.as_bytes()), order, "{a} {b}");
             assert_eq!(compare_versions(b.as_bytes(), a.as_bytes()), order.reverse(), "{b} {a}");
         }
+        // as systemd 257 says
         for (expression, holds) in [
-            (">=6.1", true),
-            (">= 6.1 < 7", true),
-            ("<6", false),
-            ("6.1.*", true),
-            ("!$=6.*", false),
-            ("=6.1.0-49-amd64", true),
-            ("!=6.1.0-49-amd64", false),
+            (">=6.1", Some(true)),
+            (">= 6.1", Some(true)),
+            (">= 6.1 <7", Some(true)),
+            (">= 6.1 < 7", None),
+            (">=6.1 <", None),
+            (">=", None),
+            ("<", None),
+            ("\">=5 <7\"", Some(true)),
+            ("\">=6.1", None),
+            ("<6", Some(false)),
+            ("6.1.*", Some(true)),
+            ("6.1.* 7.*", Some(false)),
+            ("!$=6.*", Some(false)),
+            ("$=6.*", Some(true)),
+            ("=6.1.0-49-amd64", Some(true)),
+            ("!=6.1.0-49-amd64", Some(false)),
+            ("=6.01.0-49-amd64", Some(false)),
+            ("==6.01.0-49-amd64", Some(true)),
+            ("<>6", Some(true)),
+            ("", Some(true)),
         ] {
             assert_eq!(is_version(expression.as_bytes(), b"6.1.0-49-amd64"), holds, "{expression}");
         }
@@ -315,7 +361,6 @@ mod tests {
             ("proc/sys/kernel/hostname", "Mast-1\n"),
             ("proc/sys/kernel/arch", "aarch64\n"),
             ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
-            ("run/credentials/@system/wol.password", "01:02:03:04:05:06"),
             ("proc/device-tree/compatible", "acme,board\0acme,soc\0"),
             ("sys/class/dmi/id/board_name", "Deck 3\n"),
             ("sys/firmware/efi/x", ""),
@@ -332,18 +377,30 @@ mod tests {
             (Kind::Architecture, "arm64", true),
             (Kind::Architecture, "native", true),
             (Kind::Architecture, "x86-64", false),
-            (Kind::Credential, "wol.password", true),
-            (Kind::Credential, "../@system/wol.password", false),
             (Kind::Firmware, "uefi", true),
             (Kind::Firmware, "device-tree", false),
             (Kind::Firmware, "device-tree-compatible(acme,soc)", true),
             (Kind::Firmware, "device-tree-compatible(acme)", false),
             (Kind::Firmware, "smbios-field(board_name $= Deck*)", true),
-            (Kind::Firmware, "smbios-field(board_name=Deck 4)", false),
+            (Kind::Firmware, "smbios-field(board_name = \"Deck 3\")", true),
+            (Kind::Firmware, "smbios-field(board_name=\"Deck 4\")", false),
+            (Kind::Firmware, "smbios-field(none = *)", false),
+            (Kind::KernelVersion, "6.*", false),
         ] {
             for negated in [false, true] {
                 let condition = Condition { kind, negated, value: value.into() };
                 assert_eq!(machine.holds(&condition), holds != negated, "{condition:?}");
+            }
+        }
+        for (kind, value) in [
+            (Kind::KernelVersion, ">="),
+            (Kind::Firmware, "smbios-field(board_name)"),
+            (Kind::Firmware, "smbios-field(board_name = Deck 3)"),
+            (Kind::Firmware, "smbios-field()"),
+        ] {
+            for negated in [false, true] {
+                let condition = Condition { kind, negated, value: value.into() };
+                assert!(!machine.holds(&condition), "{condition:?}");
             }
         }
     }

@@ -12,9 +12,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
 
-use super::conditions::Machine;
+use super::conditions::credential;
+use super::kernel;
 use super::keys::password;
 use super::link_file::{AddressPolicy, LinkFile, WakePassword};
 use crate::diag::{Diagnostic, SourceFile};
@@ -27,15 +28,23 @@ const SIZE_MAX: u64 = 1 << 20;
 /// What says a password has to say it soon: events wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// All `.link` files of a system that can apply, in the order in which they are asked.
+/// All `.link` files of a system that can apply, in the order in which they are asked: those of the directories, and those
+/// that stand on the kernel's command line.
 pub(super) fn load(roots: &Roots) -> Vec<LinkFile> {
     let directories = roots.network_dirs();
-    let files = names(&directories, ".link");
-    files.into_iter().filter_map(|(name, path)| one(roots, &directories, &name, &path)).collect()
+    let written = by_name(&directories, ".link");
+    let mut files = kernel::link_files(roots);
+    files.retain(|name, _| !written.contains_key(name));
+    for (name, path) in written.into_iter().filter(|(_, path)| !is_masked(path)) {
+        if let Some(file) = one(roots, &directories, &name, &path) {
+            files.insert(name, file);
+        }
+    }
+    files.into_values().collect()
 }
 
-/// Files that end so, by name; the first directory that has a name decides. Masked ones are left out.
-fn names(directories: &[PathBuf], end: &str) -> BTreeMap<OsString, PathBuf> {
+/// Files that end so, by name; the first directory that has a name decides.
+fn by_name(directories: &[PathBuf], end: &str) -> BTreeMap<OsString, PathBuf> {
     let mut found = BTreeMap::new();
     for directory in directories {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -45,7 +54,6 @@ fn names(directories: &[PathBuf], end: &str) -> BTreeMap<OsString, PathBuf> {
             }
         }
     }
-    found.retain(|_, path| !is_masked(path));
     found
 }
 
@@ -57,12 +65,13 @@ fn is_masked(path: &Path) -> bool {
 
 fn one(roots: &Roots, directories: &[PathBuf; 4], name: &OsString, path: &Path) -> Option<LinkFile> {
     let mut file = LinkFile { file: path.into(), ..LinkFile::default() };
-    read_into(&mut file, path)?;
+    read_into(&mut file, path, roots)?;
     let mut below = name.clone();
     below.push(".d");
     let drop_in_directories = directories.each_ref().map(|directory| directory.join(&below));
-    for path in names(&drop_in_directories, ".conf").into_values() {
-        if read_into(&mut file, &path).is_some() {
+    for path in by_name(&drop_in_directories, ".conf").into_values() {
+        // one that masks another is a drop-in too
+        if is_masked(&path) || read_into(&mut file, &path, roots).is_some() {
             file.drop_ins.push(path);
         }
     }
@@ -76,11 +85,11 @@ fn one(roots: &Roots, directories: &[PathBuf; 4], name: &OsString, path: &Path) 
     if file.wanted.address_policy != AddressPolicy::None && file.wanted.address.is_some() {
         tracing::warn!("{}: MACAddress= has no effect beside MACAddressPolicy=", path.display());
     }
-    find_password(&mut file, &Machine::of(roots));
+    find_password(&mut file, credential);
     Some(file)
 }
 
-fn read_into(file: &mut LinkFile, path: &Path) -> Option<()> {
+fn read_into(file: &mut LinkFile, path: &Path, roots: &Roots) -> Option<()> {
     let text = match read(path) {
         Ok(text) => text,
         Err(error) => {
@@ -88,13 +97,14 @@ fn read_into(file: &mut LinkFile, path: &Path) -> Option<()> {
             return None;
         }
     };
-    let problems = file.read(&SourceFile::new(path, &text), &text);
+    let problems = file.read(&SourceFile::new(path, &text), &text, roots);
     problems.iter().for_each(report);
     Some(())
 }
 
 fn report(problem: &Diagnostic) {
-    tracing::warn!("{}: {}", problem.place, problem.message);
+    let hint = problem.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    tracing::warn!("{}: {}{hint}", problem.place, problem.message);
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -107,7 +117,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Puts the password itself in the place of where it is, or of a credential that is meant without being named.
-fn find_password(file: &mut LinkFile, machine: &Machine) {
+fn find_password(file: &mut LinkFile, credential: impl Fn(&[u8]) -> Option<BString>) {
     let name = file.file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
     let found = match &file.wanted.wake_password {
         Some(WakePassword::Plain(_)) => return,
@@ -120,7 +130,7 @@ fn find_password(file: &mut LinkFile, machine: &Machine) {
         },
         None if file.wanted.wake.is_some_and(|options| options & SECURE != 0) => {
             let names = [[name, b".wol.password"].concat(), b"wol.password".to_vec()];
-            names.iter().find_map(|name| machine.credential(name)).and_then(|text| password(&text))
+            names.iter().find_map(|name| credential(name)).and_then(|text| password(&text))
         }
         None => return,
     };
@@ -192,18 +202,21 @@ mod tests {
             ]
         );
         assert_eq!(load(&Roots::below(&root.path().join("none"))), []);
+        write("proc/cmdline", "ro net.ifname_policy=mac net.ifname_policy=path,02:00:00:00:00:01\n");
+        let names = || -> Vec<String> {
+            load(&Roots::below(root.path())).iter().map(|file| below(&file.file)).collect()
+        };
+        assert_eq!(names()[2..], ["proc/cmdline", "proc/cmdline", "usr/lib/systemd/network/99-default.link"]);
+        write("run/systemd/network/72-default.link", ANY);
+        assert_eq!(names()[2..4], ["proc/cmdline", "run/systemd/network/72-default.link"]);
     }
 
     #[test]
     fn passwords() {
         let root = tempfile::tempdir().unwrap();
-        let roots = Roots::below(root.path());
-        fs::create_dir_all(root.path().join("run/credentials/@system")).unwrap();
-        fs::write(root.path().join("run/credentials/@system/10-a.link.wol.password"), "00:00:00:00:00:07\n")
-            .unwrap();
         let secret = root.path().join("secret");
         fs::write(&secret, "00:00:00:00:00:08\n").unwrap();
-        let machine = Machine::of(&roots);
+        let given = |name: &[u8]| (name == b"10-a.link.wol.password").then(|| "00:00:00:00:00:07\n".into());
         for (wake, at, expected) in [
             (Some(SECURE), None, Some(7)),
             (Some(1), None, None),
@@ -213,7 +226,7 @@ mod tests {
         ] {
             let mut file = LinkFile { file: "10-a.link".into(), ..LinkFile::default() };
             (file.wanted.wake, file.wanted.wake_password) = (wake, at);
-            find_password(&mut file, &machine);
+            find_password(&mut file, given);
             let password = |last| WakePassword::Plain(Password([0, 0, 0, 0, 0, last]));
             assert_eq!(file.wanted.wake_password, expected.map(password));
         }

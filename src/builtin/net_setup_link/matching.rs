@@ -3,7 +3,9 @@
 use bstr::{BStr, BString, ByteSlice};
 
 use super::conditions::{Condition, Kind, Machine};
-use super::values::{address, quoted_words, words};
+use super::keys::{each, hardware_address, name_pattern};
+use super::properties::patterns;
+use super::values::{Quoting, Wrong};
 use crate::properties::Properties;
 use crate::text::{Case, Pattern};
 
@@ -29,11 +31,30 @@ pub(super) struct Facts {
     pub(super) properties: Properties,
 }
 
-/// A list of patterns; with `!` in front of the whole list none of them may match.
+/// A pattern, which may not match if it is negated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Globs {
+struct Glob {
     negated: bool,
-    patterns: Vec<BString>,
+    pattern: BString,
+}
+
+impl Glob {
+    fn fits(&self, value: &[u8]) -> bool {
+        Pattern::single(&self.pattern, Case::Sensitive).matches(value)
+    }
+}
+
+/// What a property has to be; one that is not there is nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PropertyGlob {
+    name: BString,
+    is: Glob,
+}
+
+impl PropertyGlob {
+    fn holds(&self, properties: &Properties) -> bool {
+        properties.get(&self.name).is_some_and(|value| self.is.fits(value)) != self.is.negated
+    }
 }
 
 /// What has to be so; an empty one is the mark of a file that does not say.
@@ -41,12 +62,12 @@ struct Globs {
 pub(super) struct Match {
     addresses: Vec<Vec<u8>>,
     permanent: Vec<Vec<u8>>,
-    path: Vec<Globs>,
-    driver: Vec<Globs>,
-    hardware: Vec<Globs>,
-    kind: Vec<Globs>,
-    name: Vec<Globs>,
-    properties: Vec<(bool, BString)>,
+    path: Vec<Glob>,
+    driver: Vec<Glob>,
+    hardware: Vec<Glob>,
+    kind: Vec<Glob>,
+    name: Vec<Glob>,
+    properties: Vec<PropertyGlob>,
     conditions: Vec<Condition>,
 }
 
@@ -55,18 +76,18 @@ impl Match {
         *self == Self::default()
     }
 
-    /// Takes one assignment. Error: what is wrong with it; then nothing changes.
-    pub(super) fn assign(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let mut condition = |kind| Self::condition(&mut self.conditions, kind, value);
-        match key {
-            b"MACAddress" => addresses(&mut self.addresses, value),
-            b"PermanentMACAddress" => addresses(&mut self.permanent, value),
-            b"Path" => globs(&mut self.path, value),
-            b"Driver" => globs(&mut self.driver, value),
-            b"Type" => globs(&mut self.hardware, value),
-            b"Kind" => globs(&mut self.kind, value),
-            b"OriginalName" => globs(&mut self.name, value),
-            b"Property" => properties(&mut self.properties, value),
+    /// Takes one assignment; `None` if there is no such key. Error: what is wrong with it; then that changes nothing.
+    pub(super) fn assign(&mut self, key: &[u8], value: &[u8]) -> Option<Result<(), Wrong>> {
+        let condition = |kind| (kind, value);
+        let (kind, value) = match key {
+            b"MACAddress" => return Some(addresses(&mut self.addresses, value)),
+            b"PermanentMACAddress" => return Some(addresses(&mut self.permanent, value)),
+            b"Path" => return Some(globs(&mut self.path, value, Quoting::Patterns)),
+            b"Driver" => return Some(globs(&mut self.driver, value, Quoting::Patterns)),
+            b"Type" => return Some(globs(&mut self.hardware, value, Quoting::Patterns)),
+            b"Kind" => return Some(globs(&mut self.kind, value, Quoting::Patterns)),
+            b"OriginalName" => return Some(globs(&mut self.name, value, Quoting::None)),
+            b"Property" => return Some(properties(&mut self.properties, value)),
             b"Host" => condition(Kind::Host),
             b"Virtualization" => condition(Kind::Virtualization),
             b"KernelCommandLine" => condition(Kind::KernelCommandLine),
@@ -74,27 +95,28 @@ impl Match {
             b"Credential" => condition(Kind::Credential),
             b"Architecture" => condition(Kind::Architecture),
             b"Firmware" => condition(Kind::Firmware),
-            _ => Err(super::link_file::UNKNOWN.into()),
-        }
+            _ => return None,
+        };
+        self.condition(kind, value);
+        Some(Ok(()))
     }
 
     /// Of each kind the last counts; an empty value takes it away.
-    fn condition(list: &mut Vec<Condition>, kind: Kind, value: &[u8]) -> Result<(), String> {
-        list.retain(|condition| condition.kind != kind);
+    fn condition(&mut self, kind: Kind, value: &[u8]) {
+        self.conditions.retain(|condition| condition.kind != kind);
         if !value.is_empty() {
-            let (negated, value) =
-                value.strip_prefix(b"!").map_or((false, value), |rest| (true, rest.trim_start()));
-            list.push(Condition { kind, negated, value: value.into() });
+            let (negated, value) = negated(value);
+            self.conditions.push(Condition { kind, negated, value: value.into() });
         }
-        Ok(())
     }
 
     /// True when all of it is so.
     pub(super) fn matches(&self, facts: &Facts, machine: &Machine) -> bool {
         let one_of = |list: &[Vec<u8>], address: &Vec<u8>| list.is_empty() || list.contains(address);
         let path = facts.properties.get("ID_PATH");
-        let known_driver = || facts.properties.get("ID_NET_DRIVER").map(BStr::to_owned);
-        let driver = facts.driver.clone().or_else(known_driver);
+        // what `net_driver`, or a rule, has said of it counts
+        let known_driver = facts.properties.get("ID_NET_DRIVER").map(BStr::to_owned);
+        let driver = known_driver.or_else(|| facts.driver.clone());
         one_of(&self.addresses, &facts.address)
             && one_of(&self.permanent, &facts.permanent_address)
             && hold(&self.path, path.map(|path| path.as_bytes()))
@@ -102,74 +124,80 @@ impl Match {
             && hold(&self.hardware, Some(hardware_name(facts).as_slice()))
             && hold(&self.kind, facts.kind.as_ref().map(|kind| kind.as_slice()))
             && hold(&self.name, Some(facts.name.as_slice()))
-            && self.properties.iter().all(|(negated, pair)| has_property(&facts.properties, pair) != *negated)
+            && self.properties.iter().all(|property| property.holds(&facts.properties))
             && self.conditions.iter().all(|condition| machine.holds(condition))
     }
 
     /// True when the kernel's own numbering decides: names by which the interface is matched, and no `*`.
     pub(super) fn is_by_name(&self) -> bool {
-        let patterns = self.name.iter().flat_map(|globs| &globs.patterns);
-        !self.name.is_empty() && !patterns.into_iter().any(|pattern| pattern == "*")
+        !self.name.is_empty() && !self.name.iter().any(|glob| !glob.negated && glob.pattern == "*")
     }
 }
 
-fn addresses(list: &mut Vec<Vec<u8>>, value: &[u8]) -> Result<(), String> {
-    if value.is_empty() {
-        list.clear();
-        return Ok(());
-    }
-    let mut wrong = Vec::new();
-    for word in words(value) {
-        match address(&word) {
-            Some(address) => list.push(address),
-            None => wrong.push(word),
-        }
-    }
-    match wrong.as_slice() {
-        [] => Ok(()),
-        wrong => Err(format!("`{}` is no hardware address", bstr::join(" ", wrong).as_bstr())),
-    }
+/// The names of the keys of `[Match]`.
+pub(super) const KEYS: [&str; 15] = [
+    "MACAddress",
+    "PermanentMACAddress",
+    "Path",
+    "Driver",
+    "Type",
+    "Kind",
+    "OriginalName",
+    "Property",
+    "Host",
+    "Virtualization",
+    "KernelCommandLine",
+    "KernelVersion",
+    "Credential",
+    "Architecture",
+    "Firmware",
+];
+
+/// Whether a `!` stands in front, and what stands behind it.
+fn negated(value: &[u8]) -> (bool, &[u8]) {
+    value.strip_prefix(b"!").map_or((false, value), |rest| (true, rest))
 }
 
-fn globs(list: &mut Vec<Globs>, value: &[u8]) -> Result<(), String> {
+fn addresses(list: &mut Vec<Vec<u8>>, value: &[u8]) -> Result<(), Wrong> {
     if value.is_empty() {
         list.clear();
-        return Ok(());
     }
-    let (negated, value) = value.strip_prefix(b"!").map_or((false, value), |rest| (true, rest));
-    let patterns = quoted_words(value).ok_or("a quote does not end")?;
-    list.push(Globs { negated, patterns });
-    Ok(())
+    each(value, Quoting::None, |word| {
+        list.push(hardware_address(word)?);
+        Ok(())
+    })
 }
 
-fn properties(list: &mut Vec<(bool, BString)>, value: &[u8]) -> Result<(), String> {
+/// A `!` in front of the list is one in front of each of its patterns.
+fn globs(list: &mut Vec<Glob>, value: &[u8], quoting: Quoting) -> Result<(), Wrong> {
     if value.is_empty() {
         list.clear();
-        return Ok(());
     }
-    let (negated, value) = value.strip_prefix(b"!").map_or((false, value), |rest| (true, rest));
-    let pairs = quoted_words(value).ok_or("a quote does not end")?;
-    if let Some(pair) = pairs.iter().find(|pair| !pair.contains(&b'=')) {
-        return Err(format!("`{pair}` is no NAME=VALUE"));
+    let (all_negated, value) = negated(value);
+    each(value, quoting, |word| {
+        // only names of interfaces stand there without quotes
+        let checked = if quoting == Quoting::None { name_pattern(word)? } else { word.into() };
+        let (negated, pattern) = if all_negated { (true, checked.as_slice()) } else { negated(&checked) };
+        list.push(Glob { negated, pattern: pattern.into() });
+        Ok(())
+    })
+}
+
+fn properties(list: &mut Vec<PropertyGlob>, value: &[u8]) -> Result<(), Wrong> {
+    if value.is_empty() {
+        list.clear();
     }
-    list.extend(pairs.into_iter().map(|pair| (negated, pair)));
-    Ok(())
+    let (negated, value) = negated(value);
+    patterns(value, |name, pattern| {
+        list.push(PropertyGlob { name: name.into(), is: Glob { negated, pattern: pattern.into() } });
+    })
 }
 
 /// None of the negated patterns matches, and one of the others if there are any.
-fn hold(list: &[Globs], value: Option<&[u8]>) -> bool {
-    let matches = |globs: &Globs| {
-        let is =
-            |pattern: &BString| value.is_some_and(|v| Pattern::single(pattern, Case::Sensitive).matches(v));
-        globs.patterns.iter().any(is)
-    };
-    let (refused, wanted): (Vec<&Globs>, Vec<&Globs>) = list.iter().partition(|globs| globs.negated);
-    !refused.into_iter().any(matches) && (wanted.is_empty() || wanted.into_iter().any(matches))
-}
-
-fn has_property(properties: &Properties, pair: &[u8]) -> bool {
-    let Some((key, pattern)) = pair.split_once_str(b"=") else { return false };
-    properties.get(key).is_some_and(|value| Pattern::single(pattern, Case::Sensitive).matches(value))
+fn hold(list: &[Glob], value: Option<&[u8]>) -> bool {
+    let matches = |glob: &&Glob| value.is_some_and(|value| glob.fits(value));
+    let (refused, wanted): (Vec<&Glob>, Vec<&Glob>) = list.iter().partition(|glob| glob.negated);
+    !refused.iter().any(matches) && (wanted.is_empty() || wanted.iter().any(matches))
 }
 
 /// The kernel's own name of the kind of device, or the hardware's.
@@ -264,6 +292,11 @@ mod tests {
     #[test]
     fn one_line_each() {
         let machine = Machine::of(&Roots::below(std::path::Path::new("/nowhere")));
+        let without_driver = || {
+            let mut facts = facts();
+            facts.properties.remove("ID_NET_DRIVER");
+            facts
+        };
         let bridge = Facts { devtype: Some("bridge".into()), kind: Some("bridge".into()), ..facts() };
         for (assignments, facts, expected) in [
             ("MACAddress=02:00:00:00:00:01", facts(), true),
@@ -274,10 +307,20 @@ mod tests {
             ("PermanentMACAddress=02:00:00:00:00:01", facts(), false),
             ("Path=pci-0000:00:1a.0 pci-0000:00:0*", facts(), true),
             ("Path=!pci-*", facts(), false),
-            ("Driver=e1000*", facts(), true),
-            ("Driver=!e1000 r8169", facts(), true),
-            ("Driver=none", facts(), false),
-            ("Driver=none", Facts { driver: None, ..facts() }, true),
+            ("Driver=e1000*", without_driver(), true),
+            ("Driver=!e1000 r8169", without_driver(), true),
+            ("Driver=none", without_driver(), false),
+            ("Driver=none", facts(), true),
+            ("Driver=e1000e !none", facts(), false),
+            ("Driver=none !e1000e", facts(), true),
+            ("Driver=!!none", facts(), true),
+            ("Driver=n\\one", facts(), true),
+            ("Driver=\"n\"one", facts(), true),
+            ("Driver=[n", facts(), false),
+            ("Driver=!", facts(), true),
+            ("OriginalName=\"eth0\"", facts(), false),
+            ("OriginalName=e\\th0", facts(), true),
+            ("Property=V=vendor\\x20n?me", facts(), true),
             ("Type=ether", facts(), true),
             ("Type=!wlan", facts(), true),
             ("Type=bridge", bridge.clone(), true),
@@ -300,7 +343,7 @@ mod tests {
             let mut wanted = Match::default();
             for line in assignments.lines() {
                 let (key, value) = line.split_once('=').unwrap();
-                wanted.assign(key.as_bytes(), value.as_bytes()).unwrap();
+                wanted.assign(key.as_bytes(), value.as_bytes()).unwrap().unwrap();
             }
             assert_eq!(wanted.matches(&facts, &machine), expected, "{assignments}");
         }
@@ -309,11 +352,24 @@ mod tests {
     #[test]
     fn what_is_wrong_costs_itself_alone() {
         let mut wanted = Match::default();
-        for (key, value) in [("MACAddress", "1:2"), ("Property", "x"), ("Driver", "\"x"), ("Colour", "red")] {
-            assert!(wanted.assign(key.as_bytes(), value.as_bytes()).is_err(), "{key}");
+        for (key, value) in [
+            ("MACAddress", "1:2"),
+            ("Property", "x"),
+            ("Property", "1A=x"),
+            ("Driver", "\"x"),
+            ("OriginalName", "a/b 12 \"ü"),
+        ] {
+            assert!(wanted.assign(key.as_bytes(), value.as_bytes()).unwrap().is_err(), "{key}");
         }
+        assert_eq!(wanted.assign(b"Colour", b"red"), None);
         assert!(wanted.is_empty());
-        assert!(wanted.assign(b"MACAddress", b"x 02:00:00:00:00:01").is_err());
-        assert!(!wanted.is_empty(), "the address that is one counts");
+        for (key, value) in [("MACAddress", "x 02:00:00:00:00:01"), ("Property", "x A=1"), ("Path", "a \"b")]
+        {
+            let mut wanted = Match::default();
+            assert!(wanted.assign(key.as_bytes(), value.as_bytes()).unwrap().is_err());
+            assert!(!wanted.is_empty(), "what is right in {key}={value} counts");
+        }
+        let mut known = Match::default();
+        assert!(KEYS.iter().all(|key| known.assign(key.as_bytes(), b"").is_some()));
     }
 }

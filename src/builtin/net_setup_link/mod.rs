@@ -1,18 +1,23 @@
 //! Owns the builtin `net_setup_link`: which `.link` file (`systemd.link(5)`) is an interface's, and what it asks for.
 //!
 //! The name is a property, for rules to use; all else is a deed. Files are read once for many events. Nothing is set on
-//! other actions than `add`, `bind` and `move`: who uses an interface has set it up by then. Never changes anything.
+//! other actions than `add`, `bind` and `move`, and names are given on `add` alone: who uses an interface has set it up by
+//! then. Never changes anything.
 
 mod choose;
 mod conditions;
 mod ini;
+mod kernel;
 mod keys;
 mod link_file;
 mod load;
 mod matching;
 mod modes;
+mod properties;
 mod specifiers;
 mod values;
+#[cfg(test)]
+mod verdicts;
 
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +41,11 @@ use crate::store::files::RecordDir;
 /// `IFF_LOOPBACK`.
 const LOOPBACK: u32 = 1 << 3;
 
+/// The properties that say what was done.
+const LINK_FILE: &str = "ID_NET_LINK_FILE";
+const DROP_INS: &str = "ID_NET_LINK_FILE_DROPINS";
+const NAME: &str = "ID_NET_NAME";
+
 /// The `.link` files of one system, read when first asked for.
 #[derive(Debug, Default)]
 pub(super) struct LinkFiles(Mutex<Option<Arc<Vec<LinkFile>>>>);
@@ -53,17 +63,21 @@ impl LinkFiles {
 }
 
 /// Runs `net_setup_link`; it has no arguments. Error: [`BuiltinError::NotAnInterface`]. An interface that no file matches
-/// gets nothing.
+/// gets nothing but its driver.
 pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Found, BuiltinError> {
     let index = context.device.ifindex().ok_or(BuiltinError::NotAnInterface)?;
     let facts = facts(context);
-    let files = context.shared.link_files().get(context.roots);
-    let machine = Machine::of(context.roots);
-    let matching = |file: &&LinkFile| !facts.is_loopback && file.matching.matches(&facts, &machine);
     let mut found = Found::default();
     if let Some(driver) = &facts.driver {
         let _refused = found.properties.set("ID_NET_DRIVER", driver);
     }
+    if !matches!(context.action, Action::Add | Action::Bind | Action::Move) {
+        as_it_is(context, index, &mut found);
+        return Ok(found);
+    }
+    let files = context.shared.link_files().get(context.roots);
+    let machine = Machine::of(context.roots);
+    let matching = |file: &&LinkFile| !facts.is_loopback && file.matching.matches(&facts, &machine);
     let Some(file) = files.iter().find(matching) else { return Ok(found) };
     if file.matching.is_by_name() && choose::is_counted(&facts) {
         tracing::warn!(
@@ -76,6 +90,19 @@ pub(super) fn run(_arguments: &[BString], context: &Context<'_>) -> Result<Found
     Ok(found)
 }
 
+/// Whoever uses the interface has set it up by now. What was done when it came is said once more.
+fn as_it_is(context: &Context<'_>, index: IfIndex, found: &mut Found) {
+    if context.action != Action::Remove {
+        let record = last_record(context.roots, index);
+        for key in [LINK_FILE, DROP_INS] {
+            if let Some(value) = record.get(key) {
+                let _was_in_a_record = found.properties.set(key, value);
+            }
+        }
+    }
+    let _refused = found.properties.set(NAME, context.device.sysname());
+}
+
 fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, found: &mut Found) {
     let system = System {
         action: context.action,
@@ -83,13 +110,10 @@ fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, 
         names_wanted: scheme::names_wanted(&machine::kernel_command_line(context.roots)),
         machine_id: machine::machine_id(context.roots),
     };
-    let mut name = facts.name.clone();
-    if matches!(context.action, Action::Add | Action::Bind | Action::Move) {
-        name = choose::name(&file.wanted, facts, &system);
-        let settings = choose::settings(file, facts, &system, &name);
-        if !settings.is_empty() {
-            found.deeds.push(Deed::Interface(Interface { index, settings }));
-        }
+    let name = choose::name(&file.wanted, facts, &system);
+    let settings = choose::settings(file, facts, &system, &name);
+    if !settings.is_empty() {
+        found.deeds.push(Deed::Interface(Interface { index, settings }));
     }
     let mut set = |key: &[u8], value: &[u8]| {
         if let Err(problem) = found.properties.set(key, value) {
@@ -99,29 +123,24 @@ fn apply(context: &Context<'_>, index: IfIndex, file: &LinkFile, facts: &Facts, 
     for (key, value) in properties(context, index, file) {
         set(&key, &value);
     }
-    set(b"ID_NET_LINK_FILE", file.file.as_os_str().as_bytes());
-    if !file.drop_ins.is_empty() {
-        let paths: Vec<&[u8]> = file.drop_ins.iter().map(|path| path.as_os_str().as_bytes()).collect();
-        set(b"ID_NET_LINK_FILE_DROPINS", &bstr::join(":", paths));
-    }
-    set(b"ID_NET_NAME", &name);
+    set(LINK_FILE.as_bytes(), file.file.as_os_str().as_bytes());
+    let drop_ins = file.drop_ins.iter().map(|path| path.as_os_str().as_bytes());
+    // an empty value takes away what a file asked for
+    set(DROP_INS.as_bytes(), &bstr::join(":", drop_ins));
+    set(NAME.as_bytes(), &name);
 }
 
 /// Properties that the file asks for: those of the last record, its own over them, and what is to be empty.
 fn properties(context: &Context<'_>, index: IfIndex, file: &LinkFile) -> Vec<(BString, BString)> {
     let wanted = &file.wanted;
-    let expand = |text: &[u8]| specifiers::expand(text, context.roots);
     let mut out = Vec::new();
     if !wanted.imported.is_empty() {
         let record = last_record(context.roots, index);
-        for key in wanted.imported.iter().filter_map(|key| expand(key)) {
-            out.extend(record.get(&key).map(|value| (key, BString::from(value))));
-        }
+        let value = |key: &BString| Some((key.clone(), record.get(key)?.to_owned()));
+        out.extend(wanted.imported.iter().filter_map(value));
     }
-    for (key, value) in &wanted.properties {
-        out.extend(expand(key).zip(expand(value)));
-    }
-    out.extend(wanted.unset.iter().filter_map(|key| Some((expand(key)?, BString::default()))));
+    out.extend(wanted.properties.iter().cloned());
+    out.extend(wanted.unset.iter().map(|key| (key.clone(), BString::default())));
     out
 }
 

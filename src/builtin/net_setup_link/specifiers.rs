@@ -8,26 +8,25 @@ use std::path::PathBuf;
 
 use bstr::{BString, ByteSlice};
 
+use super::values::Wrong;
 use crate::machine;
 use crate::roots::Roots;
 
-/// The text with every specifier replaced. `None` if one of them is unknown, or this machine has no value for it: the
-/// setting is passed over then.
-pub(super) fn expand(text: &[u8], roots: &Roots) -> Option<BString> {
+/// The text with every specifier replaced. A `%` before anything but a letter, a digit or `%` stands for itself. Error: one
+/// of them is unknown, or this machine has no value for it.
+pub(super) fn expand(text: &[u8], roots: &Roots) -> Result<BString, Wrong> {
     let mut out = BString::default();
-    let mut bytes = text.iter().copied();
+    let mut bytes = text.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
+        match bytes.next_if(|next| byte == b'%' && (next.is_ascii_alphanumeric() || *next == b'%')) {
+            Some(specifier) => out.extend_from_slice(&value(specifier, roots).ok_or_else(|| {
+                let specifier = char::from(specifier);
+                Wrong::from(format!("`%{specifier}` is unknown here")).hint("write a percent sign as `%%`")
+            })?),
+            None => out.push(byte),
         }
-        let Some(value) = value(bytes.next()?, roots) else {
-            tracing::warn!("`{}` has a specifier that is unknown here: passed over", text.as_bstr());
-            return None;
-        };
-        out.extend_from_slice(&value);
     }
-    Some(out)
+    Ok(out)
 }
 
 fn value(specifier: u8, roots: &Roots) -> Option<BString> {
@@ -105,10 +104,11 @@ mod tests {
             ("%b", Some("0123456789abcdef0123456789abcdef")),
             ("%o-%w%W-%v", Some("debian-12-6.1.0")),
             ("100%%", Some("100%")),
+            ("%-%", Some("%-%")),
             ("%Z", None),
-            ("%", None),
+            ("a%1", None),
         ] {
-            assert_eq!(expand(text.as_bytes(), &roots), expected.map(BString::from), "{text}");
+            assert_eq!(expand(text.as_bytes(), &roots).ok(), expected.map(BString::from), "{text}");
         }
     }
 }

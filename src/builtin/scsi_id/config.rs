@@ -36,6 +36,11 @@ impl Choice {
                 (b'p', b"0x80") => self.page = Some(Page::UnitSerial),
                 (b'p', b"0x83") => self.page = Some(Page::Identification),
                 (b'p', b"pre-spc3-83") => self.page = Some(Page::OldIdentification),
+                // which structure asks the kernel: the one that it knows is found out
+                (b's', b"3" | b"4") => {}
+                (b's', _) => {
+                    return Err(BuiltinError::Arguments(format!("version `{value}` of sg is none of 3, 4")));
+                }
                 (b'p', _) => {
                     let text = format!("page `{value}` is none of 0x80, 0x83, pre-spc3-83");
                     return Err(BuiltinError::Arguments(text));

@@ -13,7 +13,7 @@ use bstr::{BString, ByteSlice};
 
 use self::config::{Choice, Page};
 use self::vpd::{Identifier, Inquiry};
-use super::helper::{Arguments, Option_, Said};
+use super::helper::{Arguments, Option_, Said, text};
 use super::medium::{Drive, Probed};
 use super::{BuiltinError, Context};
 use crate::text::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
@@ -95,7 +95,15 @@ fn identity(drive: &impl Drive, inquiry: &Inquiry, wanted: Option<Page>) -> Iden
         Some(Page::UnitSerial) => {
             out.identifier = page(drive, 0x80).and_then(|page| vpd::of_serial(inquiry, &page));
         }
-        Some(Page::Identification | Page::OldIdentification) => identification(drive, inquiry, &mut out),
+        Some(Page::Identification) => identification(drive, inquiry, &mut out),
+        Some(Page::OldIdentification) => match page(drive, 0x83).as_deref().map(vpd::old_identifier) {
+            Some(Some(mut old)) => {
+                old.short.clear();
+                out.identifier = Some(old);
+            }
+            Some(None) => identification(drive, inquiry, &mut out),
+            None => {}
+        },
         None => {
             let Some(pages) = page(drive, 0x00).filter(|pages| inquiry.is_pages(pages)) else { return out };
             if pages.contains(&0x83) {
@@ -141,13 +149,15 @@ fn facts(inquiry: &Inquiry, identity: &Identity) -> Vec<(String, BString)> {
     if let Some(group) = identity.group {
         out.push(("ID_TARGET_PORT", format!("{group:x}").into()));
     }
-    if let Some(serial) = identity.unit_serial.as_deref().map(|serial| serial.split(|b| *b == 0).next()) {
-        let serial = name(serial.unwrap_or_default());
-        if !serial.is_empty() {
-            out.push(("ID_SCSI_SERIAL", serial));
-        }
+    if let Some(serial) = identity.unit_serial.as_deref().and_then(unit_serial) {
+        out.push(("ID_SCSI_SERIAL", serial));
     }
     out.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// The unit serial number as it is, if it is a text: it ends where the first NUL is.
+fn unit_serial(raw: &[u8]) -> Option<BString> {
+    text(raw.split(|b| *b == 0).next()?).filter(|text| !text.is_empty())
 }
 
 /// A text as part of a name.

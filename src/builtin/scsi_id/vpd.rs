@@ -27,13 +27,14 @@ impl Inquiry {
         })
     }
 
-    /// What kind of device it is, in udev's words, which has them for a zoned disk (0x14) and its like too.
+    /// What kind of device it is, in udev's words. 0x14 is a zoned disk that the host manages.
     pub(super) fn kind(&self) -> &'static str {
         match self.kind {
-            0 | 0x14 => "disk",
+            0 | 0x0e => "disk",
             1 => "tape",
-            4 | 7 | 0x15 => "optical",
+            4 | 7 | 0x0f => "optical",
             5 => "cd",
+            0x14 => "zbc",
             _ => "generic",
         }
     }
@@ -50,13 +51,19 @@ impl Inquiry {
     }
 }
 
-/// What is behind the head of the page of that code; `None` if it is another page.
+/// What is behind the head of the page of that code; `None` if it is another page, or says that it is longer than such a page
+/// can be.
 pub(super) fn page(code: u8, data: &[u8]) -> Option<&[u8]> {
     let (head, body) = data.split_first_chunk::<4>()?;
     if head[1] != code {
         return None;
     }
-    let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let short = usize::from(head[3]);
+    let len = match code {
+        0x00 if short > usize::from(super::ROOM) => return None,
+        0x00 | 0x80 => short,
+        _ => usize::from(u16::from_be_bytes([head[2], head[3]])),
+    };
     // a page may be longer than what was asked for
     Some(body.get(..len).unwrap_or(body))
 }
@@ -124,12 +131,17 @@ fn designators(page: &[u8]) -> impl Iterator<Item = Designator<'_>> {
     })
 }
 
+/// A page as before SPC-2 is one world wide name; in a newer one the third byte is reserved.
+pub(super) fn old_identifier(page: &[u8]) -> Option<Identifier> {
+    page.get(2).filter(|reserved| **reserved != 0)?;
+    let long: BString = format!("{NAA}{}", hex(page)).into();
+    Some(Identifier { short: long.clone(), long, is_naa: false })
+}
+
 /// The identifier that page 0x83 gives the device.
 pub(super) fn identifier(inquiry: &Inquiry, page: &[u8]) -> Option<Identifier> {
-    // A page as before SPC-2 is one world wide name; in a newer one this byte is reserved.
-    if page.get(2).is_some_and(|reserved| *reserved != 0) {
-        let long: BString = format!("{NAA}{}", hex(page)).into();
-        return Some(Identifier { short: long.clone(), long, is_naa: false });
+    if let Some(old) = old_identifier(page) {
+        return Some(old);
     }
     let units: Vec<Designator<'_>> = designators(page).filter(|d| d.association == 0).collect();
     let is = |d: &Designator<'_>, kind: u8, format: Option<u8>| {
@@ -158,7 +170,7 @@ fn of_designator(inquiry: &Inquiry, designator: &Designator<'_>) -> Option<Ident
 /// The target port group that page 0x83 names.
 pub(super) fn target_port_group(page: &[u8]) -> Option<u16> {
     let group = designators(page)
-        .filter(|d| (d.association, d.kind, d.set) == (1, TARGET_PORT_GROUP, BINARY))
+        .filter(|d| d.association <= 1 && (d.kind, d.set) == (TARGET_PORT_GROUP, BINARY))
         .last()?;
     group.data.get(2..).and_then(|rest| rest.first_chunk()).map(|bytes| u16::from_be_bytes(*bytes))
 }
@@ -239,7 +251,9 @@ mod tests {
     #[test]
     fn pages() {
         assert_eq!(page(0x80, &[0, 0x80, 0, 2, b'a', b'b', b'c']), Some(&b"ab"[..]));
-        assert_eq!(page(0x80, &[0, 0x80, 1, 0, b'a']), Some(&b"a"[..]), "cut");
+        assert_eq!(page(0x83, &[0, 0x83, 1, 0, b'a']), Some(&b"a"[..]), "cut");
+        assert_eq!(page(0x80, &[0, 0x80, 1, 1, b'a', b'b']), Some(&b"a"[..]), "one byte says how long");
+        assert_eq!(page(0, &[0, 0, 0, 255, 0x83]), None, "longer than what is asked for");
         assert_eq!(page(0x80, &[0, 0x83, 0, 0]), None);
         assert_eq!(page(0x80, &[0, 0x80]), None);
         let bad = [&[0; 4], &b"ACME    Disk 9000"[..]].concat();

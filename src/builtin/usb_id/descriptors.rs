@@ -8,8 +8,11 @@ use bstr::BString;
 const DEVICE_DESCRIPTOR: usize = 18;
 /// The descriptor type of an interface (or an alternate setting of one).
 const TYPE_INTERFACE: u8 = 4;
+/// Length of an interface's descriptor. udev does not look at the last so many bytes: an interface that ends them, as one
+/// without endpoints may, is not listed.
+const INTERFACE: usize = 9;
 /// Most interfaces that are listed: a device that claims more is lying or will not be matched by a list.
-const MOST: usize = 36;
+const MOST: usize = 72;
 
 /// The interfaces of all configurations as `:CCSSPP:…:` (class, subclass, protocol, two hexadecimal digits each), each
 /// kind once, in the order of the descriptors. Empty if there are none.
@@ -20,12 +23,12 @@ pub(super) fn interfaces(descriptors: &[u8]) -> BString {
     }
     let mut rest = descriptors;
     // A descriptor: its length with these two bytes, its type, its fields.
-    while let [length, kind, ..] = *rest {
-        let length = usize::from(length);
+    while let ([length, kind, ..], true) = (rest, rest.len() > INTERFACE) {
+        let length = usize::from(*length);
         let Some((descriptor, after)) = rest.split_at_checked(length).filter(|_| length >= 3) else {
             break;
         };
-        if let (TYPE_INTERFACE, [_, _, _, _, _, class, subclass, protocol, ..]) = (kind, descriptor) {
+        if let (TYPE_INTERFACE, [_, _, _, _, _, class, subclass, protocol, ..]) = (*kind, descriptor) {
             let triple = [*class, *subclass, *protocol];
             if found.len() < MOST && !found.contains(&triple) {
                 found.push(triple);
@@ -62,13 +65,14 @@ mod tests {
             (&[], ""),
             (&[CONFIGURATION], ""),
             (&[CONFIGURATION, SERIAL, ENDPOINT], ":ffffff:"),
-            (&[CONFIGURATION, SERIAL], ":ffffff:"),
+            // at the very end: udevadm 257 lists none
+            (&[CONFIGURATION, SERIAL], ""),
             (&[CONFIGURATION, VIDEO, ENDPOINT, SERIAL, ENDPOINT, VIDEO], ":0e0100:ffffff:"),
             // cut off, of no length, of an impossible length: what came before counts
             (&[CONFIGURATION, SERIAL, &VIDEO[..6]], ":ffffff:"),
             (&[CONFIGURATION, SERIAL, &[0, 4], VIDEO], ":ffffff:"),
             (&[CONFIGURATION, SERIAL, &[200, 4], VIDEO], ":ffffff:"),
-            (&[&[3, 4, 0], VIDEO], ":0e0100:"),
+            (&[&[3, 4, 0], VIDEO, ENDPOINT], ":0e0100:"),
         ];
         for (parts, expected) in cases {
             assert_eq!(interfaces(&device(parts)), *expected, "{parts:?}");

@@ -13,10 +13,12 @@ use super::look::ScsiAddress;
 use super::{BuiltinError, Context, Found};
 use crate::device::Device;
 use crate::properties::Properties;
-use crate::text::{SafeExtra, collapse_whitespace, encode_node_name, replace_unsafe};
+use crate::text::{SafeExtra, collapse_whitespace, encode_node_name_within, replace_unsafe};
 
 /// Bytes of vendor, model and revision that go into a name; what is longer is cut, as udev does.
 const NAME_BYTES: usize = 63;
+/// Bytes of vendor and model as they are escaped.
+const ENCODED_BYTES: usize = 255;
 /// Bytes of the serial number that go into a name.
 const SERIAL_SHORT_BYTES: usize = 511;
 /// Longest `ID_SERIAL`.
@@ -31,7 +33,7 @@ struct Text {
 
 impl Text {
     fn new(raw: &[u8]) -> Self {
-        Self { name: for_names(raw, NAME_BYTES), encoded: encode_node_name(raw) }
+        Self { name: for_names(raw, NAME_BYTES), encoded: encode_node_name_within(raw, ENCODED_BYTES) }
     }
 
     /// `self`, or the text of `other` where `self` has nothing that could be part of a name.

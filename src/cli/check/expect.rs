@@ -11,6 +11,7 @@ use crate::cli::dry::{Machine, Means, Rules, work_out};
 use crate::decide::Plan;
 use crate::diag::{Diagnostic, Place};
 use crate::rules::eval::Job;
+use crate::rules::ir::Principal;
 use crate::rules::toml::RuleTest;
 use crate::rules::trace::Unobserved;
 
@@ -132,8 +133,9 @@ fn compare(test: &RuleTest, plan: &Plan, recording: &Path) -> Vec<Failed> {
     let owner = node.and_then(|node| node.owner.as_ref()).map(|owner| owner.value.id);
     let group = node.and_then(|node| node.group.as_ref()).map(|group| group.value.id);
     for (key, expected, got) in [("owner", &test.owner, owner), ("group", &test.group, group)] {
-        if let Some(id) = expected {
-            expect(&id.place, key, id.value.to_string(), got.map_or_else(none, |id| id.to_string()), "");
+        if let Some(wanted) = expected {
+            let got = got.map_or_else(none, |id| id.to_string());
+            expect(&wanted.place, key, number(&wanted.value), got, "");
         }
     }
     if let Some(name) = &test.name {
@@ -159,6 +161,15 @@ fn compare(test: &RuleTest, plan: &Plan, recording: &Path) -> Vec<Failed> {
         expect(&run.place, "run", format!("{:?}", run.value), format!("{:?}", programs(plan)), "");
     }
     out
+}
+
+/// The number of a user or group that a test expects.
+fn number(who: &Principal) -> String {
+    match who {
+        Principal::Id(id) | Principal::Named { id, .. } => id.to_string(),
+        Principal::Unknown(name) => format!("`{name}`, which this system has not"),
+        Principal::Template(template) => lossy(template.text()),
+    }
 }
 
 fn programs(plan: &Plan) -> Vec<Vec<String>> {

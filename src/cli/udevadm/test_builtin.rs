@@ -10,6 +10,7 @@ use super::{Ended, Refused, test, trigger};
 use crate::builtin::{self, BUILTINS, Shared};
 use crate::cli::context::Context;
 use crate::device::{Device, Reader};
+use crate::log;
 use crate::properties::Properties;
 use crate::text::split_command;
 
@@ -52,6 +53,8 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         let _nobody_reads = writeln!(std::io::stderr(), "{}", names());
         return Err(Refused::new(format!("Unknown command '{}'", String::from_utf8_lossy(name))));
     };
+    // what is wrong with the files that the builtin reads is said as the daemon says it
+    let _log = log::init(tracing::Level::WARN, log::Target::Stderr);
     let machine = Machine::new(context);
     let known = test::device(context, &machine, device)?;
     if CHANGING.contains(&builtin.name) {

@@ -401,7 +401,7 @@ fn is_exact(text: &[u8]) -> bool {
 
 /// A number as sysfs shows it: decimal with an optional sign, or hexadecimal behind `0x`; white space around it.
 fn number(text: &[u8]) -> Option<i128> {
-    let text = text.trim().to_str().ok()?;
+    let text = space::trim(text).to_str().ok()?;
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         // `from_str_radix` would take a sign here, which no hexadecimal number has.
         Some(digits) if digits.starts_with(|c: char| c.is_ascii_hexdigit()) => {

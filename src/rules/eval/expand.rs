@@ -191,10 +191,9 @@ fn borrowed(text: &BStr) -> Cow<'_, BStr> {
 fn pick_words(text: &[u8], words: Words) -> &[u8] {
     let start = |n: u32| {
         let skip = usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
-        let mut rest = text.trim_start();
+        let mut rest = space::trim_start(text);
         for _ in 0..skip {
-            let end = rest.find_byteset(b" \t\n\r\x0b\x0c").unwrap_or(rest.len());
-            rest = rest.get(end..).unwrap_or_default().trim_start();
+            rest = space::trim_start(rest.get(space::word_end(rest)..).unwrap_or_default());
             if rest.is_empty() {
                 break;
             }
@@ -205,8 +204,7 @@ fn pick_words(text: &[u8], words: Words) -> &[u8] {
         Words::All => text,
         Words::One(n) => {
             let rest = start(n);
-            let end = rest.find_byteset(b" \t\n\r\x0b\x0c").unwrap_or(rest.len());
-            rest.get(..end).unwrap_or_default()
+            rest.get(..space::word_end(rest)).unwrap_or_default()
         }
         Words::From(n) => start(n),
     }

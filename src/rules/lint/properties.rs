@@ -195,7 +195,10 @@ fn of_import(import: &Import) -> Source<'_> {
     };
     match import {
         Import::Builtin(builtin) => {
-            in_table(known::BUILTINS, builtin.name.as_bytes()).unwrap_or(Source::List(&[]))
+            // Helper programs are builtins, too.
+            let name = builtin.name.as_bytes();
+            let known = in_table(known::BUILTINS, name).or_else(|| in_table(known::PROGRAMS, name));
+            known.unwrap_or(Source::List(&[]))
         }
         Import::Program(command) => {
             let first = match command {

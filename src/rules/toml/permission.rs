@@ -36,33 +36,42 @@ pub(super) fn principal(
             return Ok(Principal::Template(parsed));
         }
     }
-    let id = account(cx, value, kind)?;
-    Ok(match value.get_ref().as_str().filter(|text| !is_number(text)) {
-        Some(name) => Principal::Named { name: name.into(), id },
-        None => Principal::Id(id),
-    })
+    match account(cx, value, kind)? {
+        Principal::Unknown(name) => {
+            let (code, word) = match kind {
+                Account::User => (codes::UNKNOWN_USER, "user"),
+                Account::Group => (codes::UNKNOWN_GROUP, "group"),
+            };
+            let hint = format!("create it as a system {word}, or write a {word} that `getent` shows");
+            Err(cx.error_hint(code, format!("this system has no {word} `{name}`"), value.span(), hint))
+        }
+        known => Ok(known),
+    }
 }
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// A name or a number of an account that this system has.
-pub(super) fn account(cx: &mut Cx<'_>, value: &Value<'_>, kind: Account) -> Result<u32, Reported> {
+/// A name or a number of an account. [`Principal::Unknown`] for one that this system has not, which is no mistake of a test:
+/// it fails where it is run.
+pub(super) fn account(cx: &mut Cx<'_>, value: &Value<'_>, kind: Account) -> Result<Principal, Reported> {
     if value.get_ref().is_integer() {
         let number = cx.integer(value)?;
         return u32::try_from(number)
+            .map(Principal::Id)
             .map_err(|_| cx.error(codes::BAD_RANGE, "an id is 0 to 4294967295", value.span()));
     }
     let name = cx.text(value, "a name as a string, or a number")?;
-    let (code, word, found) = match kind {
-        Account::User => (codes::UNKNOWN_USER, "user", cx.known.accounts.user(name)),
-        Account::Group => (codes::UNKNOWN_GROUP, "group", cx.known.accounts.group(name)),
+    let found = match kind {
+        Account::User => cx.known.accounts.user(name),
+        Account::Group => cx.known.accounts.group(name),
     };
-    let number = || if is_number(name) { name.parse().ok() } else { None };
-    found.or_else(number).ok_or_else(|| {
-        let hint = format!("create it as a system {word}, or write a {word} that `getent` shows");
-        cx.error_hint(code, format!("this system has no {word} `{name}`"), value.span(), hint)
+    let number = if is_number(name) { name.parse().ok() } else { None };
+    Ok(match (found, number) {
+        (Some(id), None) => Principal::Named { name: name.into(), id },
+        (Some(id), Some(_)) | (None, Some(id)) => Principal::Id(id),
+        (None, None) => Principal::Unknown(name.into()),
     })
 }
 

@@ -7,6 +7,7 @@ use super::permission::{Account, account, mode_bits};
 use super::read::{Cx, Entry, Reported, Value};
 use crate::diag::Place;
 use crate::ids::{Action, DevPath};
+use crate::rules::ir::Principal;
 
 /// The keys of `[[test]]`.
 pub const TEST_KEYS: &[&str] = &[
@@ -51,9 +52,9 @@ pub struct RuleTest {
     /// The node's permissions.
     pub mode: Option<At<u32>>,
     /// The node's owner.
-    pub owner: Option<At<u32>>,
+    pub owner: Option<At<Principal>>,
     /// The node's group.
-    pub group: Option<At<u32>>,
+    pub group: Option<At<Principal>>,
     /// The name of a network interface.
     pub name: Option<At<String>>,
     /// Tags that the device has to have; it may have others.

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use bstr::{BStr, BString, ByteSlice};
 
+use crate::text::c_escape;
 use crate::text::space::is_space;
 
 /// What stands between a key and its value.
@@ -232,7 +233,7 @@ fn unescape(text: &[u8], offset: usize) -> Result<BString, LexError> {
         }
         let rest = text.get(at + 1..).unwrap_or_default();
         let error = |problem, len: usize| LexError { problem, span: offset + at..offset + at + len };
-        let (bytes, len) = escape(rest).ok_or_else(|| error(LexProblem::Escape, 2.min(rest.len() + 1)))?;
+        let (bytes, len) = c_escape(rest).ok_or_else(|| error(LexProblem::Escape, 2.min(rest.len() + 1)))?;
         if bytes.contains(&0) {
             return Err(error(LexProblem::Nul, 1 + len));
         }
@@ -240,48 +241,6 @@ fn unescape(text: &[u8], offset: usize) -> Result<BString, LexError> {
         at += 1 + len;
     }
     Ok(out)
-}
-
-/// The bytes of one escape, and its length without the backslash.
-fn escape(rest: &[u8]) -> Option<(BString, usize)> {
-    let number = |from: usize, len: usize, radix: u32| {
-        let digits = rest.get(from..from + len)?;
-        let plain = digits.iter().all(|b| char::from(*b).is_digit(radix));
-        u32::from_str_radix(digits.to_str().ok().filter(|_| plain)?, radix).ok()
-    };
-    let unicode = |len| {
-        let code = number(1, len, 16)?;
-        let bytes = match char::from_u32(code) {
-            Some(code) => BString::from(code.to_string()),
-            // udev writes half of a surrogate pair as if it were a character.
-            None if len == 4 => three_bytes(code).into(),
-            None => return None,
-        };
-        Some((bytes, 1 + len))
-    };
-    let one = |byte: u8| Some((BString::from([byte]), 1));
-    match rest.first()? {
-        b'a' => one(0x07),
-        b'b' => one(0x08),
-        b'f' => one(0x0c),
-        b'n' => one(b'\n'),
-        b'r' => one(b'\r'),
-        b't' => one(b'\t'),
-        b'v' => one(0x0b),
-        b's' => one(b' '),
-        byte @ (b'\\' | b'"' | b'\'') => one(*byte),
-        b'x' => Some((BString::from([u8::try_from(number(1, 2, 16)?).ok()?]), 3)),
-        b'u' => unicode(4),
-        b'U' => unicode(8),
-        b'0'..=b'7' => Some((BString::from([u8::try_from(number(0, 3, 8)?).ok()?]), 3)),
-        _ => None,
-    }
-}
-
-/// The three bytes that UTF-8 would have for a number of 16 bits.
-fn three_bytes(code: u32) -> Vec<u8> {
-    let part = |shift: u32, mask: u32| u8::try_from((code >> shift) & mask).unwrap_or_default();
-    vec![0xe0 | part(12, 0x0f), 0x80 | part(6, 0x3f), 0x80 | part(0, 0x3f)]
 }
 
 #[cfg(test)]
