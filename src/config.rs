@@ -4,7 +4,7 @@
 //! and keeps the value it had; the rest goes on. Never decides what a value means for a running daemon.
 
 mod udev;
-mod value;
+pub mod value;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use toml::de::{DeTable, DeValue};
 
 use crate::diag::{Diagnostic, Place, SourceFile};
@@ -84,10 +85,15 @@ pub struct Config {
     pub mode: Mode,
     /// Worker threads; `None` is one for each processor.
     pub workers: Option<NonZeroUsize>,
+    /// At most so many events are handled at a time, as udevd's files, the kernel's command line or that of the daemon ask. No
+    /// key of the file.
+    pub children_max: Option<NonZeroUsize>,
     /// How long one event may take, its programs included.
     pub event_timeout: Duration,
     /// How long one program may run.
     pub program_timeout: Duration,
+    /// The signal that a program gets when its time is over.
+    pub timeout_signal: Signal,
     /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added, as the kernel's command line asks. No key of the file.
@@ -111,8 +117,10 @@ impl Default for Config {
         Self {
             mode: Mode::Auto,
             workers: None,
+            children_max: None,
             event_timeout: Duration::from_secs(180),
             program_timeout: Duration::from_secs(180),
+            timeout_signal: Signal::SIGKILL,
             exec_delay: Duration::ZERO,
             read_only_disks: false,
             receive_buffer: 128 << 20,
@@ -122,6 +130,44 @@ impl Default for Config {
             link_dir: None,
             rules: Vec::new(),
         }
+    }
+}
+
+/// What the daemon's command line says: it is stronger than every file, and weaker than the kernel's command line, by which
+/// a machine is saved whose own configuration keeps it from coming up. `None`: nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Typed {
+    /// In the place of `log_level`.
+    pub log_level: Option<tracing::Level>,
+    /// In the place of `children_max`; inside `None` for no limit.
+    pub children_max: Option<Option<NonZeroUsize>>,
+    /// In the place of `exec_delay`.
+    pub exec_delay: Option<Duration>,
+    /// In the place of `event_timeout`.
+    pub event_timeout: Option<Duration>,
+    /// In the place of `timeout_signal`.
+    pub timeout_signal: Option<Signal>,
+    /// In the place of `resolve_names`.
+    pub resolve_names: Option<ResolveNames>,
+}
+
+impl Typed {
+    /// Lays it over what the files say; `kernel` is what the kernel's command line makes of a configuration without files.
+    pub fn apply(&self, config: &mut Config, kernel: &Config) {
+        fn put<T: PartialEq>(to: &mut T, typed: Option<T>, kernel: T, unsaid: &T) {
+            match typed {
+                Some(_) if kernel != *unsaid => *to = kernel,
+                Some(typed) => *to = typed,
+                None => {}
+            }
+        }
+        let (kernel, unsaid) = (kernel.clone(), Config::default());
+        put(&mut config.exec_delay, self.exec_delay, kernel.exec_delay, &unsaid.exec_delay);
+        put(&mut config.event_timeout, self.event_timeout, kernel.event_timeout, &unsaid.event_timeout);
+        put(&mut config.log_level, self.log_level, kernel.log_level, &unsaid.log_level);
+        put(&mut config.children_max, self.children_max, kernel.children_max, &unsaid.children_max);
+        put(&mut config.timeout_signal, self.timeout_signal, kernel.timeout_signal, &unsaid.timeout_signal);
+        put(&mut config.resolve_names, self.resolve_names, kernel.resolve_names, &unsaid.resolve_names);
     }
 }
 
@@ -179,6 +225,14 @@ pub const KEYS: &[Key] = &[
         default: Some("\"180s\""),
         doc: "How long one program of a rule may run, if the event has as much time left. Then it is killed, with all that it started.",
         set: |c, v| value::duration(v).map(|d| c.program_timeout = d),
+    },
+    Key {
+        name: "timeout_signal",
+        kind: "name of a signal",
+        default: Some("\"SIGKILL\""),
+        doc: "What a program gets whose time is over, with all that it started. If it does not end by that within a \
+              second it is killed.",
+        set: |c, v| value::signal(v).map(|signal| c.timeout_signal = signal),
     },
     Key {
         name: "exec_delay",
@@ -289,6 +343,14 @@ impl Source {
         match self {
             Source::Standard(roots) => load(roots, udev::load(roots)),
             Source::File(path) => load_file(path),
+        }
+    }
+
+    /// What the kernel's command line alone makes of a configuration, for who is in udevd's place.
+    pub fn of_kernel(&self) -> Config {
+        match self {
+            Source::Standard(roots) => udev::of_kernel(roots),
+            Source::File(_) => Config::default(),
         }
     }
 

@@ -13,20 +13,30 @@ use crate::roots::Roots;
 use crate::sys::cpu;
 use crate::text::split_command;
 
-/// The value of a key on the kernel's command line. The last one counts; a key that has no value anywhere is `1`. As for
-/// the kernel, `-` and `_` are the same in a key.
+/// The value of a key on the kernel's command line. The last one counts; a key that has no value anywhere is `1`.
 pub fn command_line(text: &[u8], key: &[u8]) -> Option<BString> {
-    let one = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
-    let is_key = |name: &[u8]| name.iter().map(one).eq(key.iter().map(one));
     let mut found = None;
-    for word in split_command(text) {
-        match word.split_once_str(b"=") {
-            Some((name, value)) if is_key(name) => found = Some(BString::from(value)),
-            None if is_key(&word) => drop(found.get_or_insert_with(|| "1".into())),
-            _ => {}
+    for (_, value) in command_line_words(text).filter(|(name, _)| is_same_key(name, key)) {
+        match value {
+            Some(value) => found = Some(value),
+            None => drop(found.get_or_insert_with(|| "1".into())),
         }
     }
     found
+}
+
+/// The words of a kernel command line: keys, with their values where they have one.
+pub fn command_line_words(text: &[u8]) -> impl Iterator<Item = (BString, Option<BString>)> {
+    split_command(text).into_iter().map(|word| match word.split_once_str(b"=") {
+        Some((name, value)) => (name.into(), Some(value.into())),
+        None => (word, None),
+    })
+}
+
+/// True for two spellings of one key of the kernel's command line: `-` and `_` are the same there.
+pub fn is_same_key(one: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+    one.iter().map(plain).eq(other.iter().map(plain))
 }
 
 /// The processor's architecture, in systemd's words (`x86-64`, `arm64`).

@@ -201,9 +201,14 @@ impl<E: Event> Queue<E> {
         if self.is_full() {
             return Pushed::Overflow;
         }
-        // News of a device whose event waits for its next attempt: the reason to wait may be over.
-        let oldest = self.index.at(&claims.path).next_back();
-        oldest.into_iter().for_each(|oldest| self.hurry(oldest));
+        // News of a device, or of one just below, whose event waits for its next attempt: the reason to wait (a lock on a disk
+        // with its partitions) may be over.
+        if !self.delayed.is_empty() {
+            let near = [Some(claims.path.clone()), claims.path.parent()];
+            let oldest: Vec<Place> =
+                near.iter().flatten().filter_map(|path| self.index.at(path).next_back()).collect();
+            oldest.into_iter().for_each(|oldest| self.hurry(oldest));
+        }
         self.insert(place, Entry::new(event, claims, number));
         Pushed::Queued
     }

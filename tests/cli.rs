@@ -395,3 +395,64 @@ fn pages_and_completions_come_from_the_same_table() {
         assert!(script.out.contains("power-off-order") && script.code == Some(0), "{shell}");
     }
 }
+
+#[test]
+fn called_by_the_name_of_udevs_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().join("systemd-udevd");
+    symlink(env!("CARGO_BIN_EXE_nameplate"), &name).unwrap();
+    let run = |arguments: &[&str]| -> Ended { Command::new(&name).args(arguments).output().unwrap().into() };
+    for version in ["--version", "-V"] {
+        let ended = run(&[version]);
+        assert_eq!((ended.code, &*ended.out), (Some(0), "257\n"));
+    }
+    let help = run(&["--help"]);
+    for option in [
+        "-d, --daemon",
+        "-D, --debug",
+        "-c, --children-max",
+        "-e, --exec-delay",
+        "-t, --event-timeout",
+        "-N, --resolve-names",
+        "-s, --timeout-signal",
+        "-h, --help",
+    ] {
+        assert!(help.out.contains(option), "{option} in {help:?}");
+    }
+    for wrong in [
+        &["--timeout-signal=NOPE"][..],
+        &["-t", "0"],
+        &["-e", "soon"],
+        &["-c", "-1"],
+        &["-N", "sometimes"],
+        &["extra"],
+    ] {
+        assert_eq!(run(wrong).code, Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_daemon_in_the_background() {
+    let dir = tempfile::tempdir().unwrap();
+    let (links, rules) = (dir.path().join("dev"), dir.path().join("rules"));
+    std::fs::create_dir(&rules).unwrap();
+    let place = ["--link-dir", links.to_str().unwrap(), "--rules", rules.to_str().unwrap()];
+    let options = ["-d", "-D", "-c", "2", "-e", "0", "-t", "1min", "-N", "never", "--timeout-signal", "TERM"];
+    let started = run(&[&["daemon"], &options[..], &place].concat());
+    assert_eq!((started.code, &*started.out), (Some(0), ""), "{started:?}");
+    let status = run(&[&["status", "--json"], &place[..]].concat());
+    assert_eq!(status.code, Some(0), "it answers: {status:?}");
+    let pid = i32::try_from(status.json()["pid"].as_i64().unwrap()).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid);
+    assert_eq!(nix::unistd::getsid(Some(pid)), Ok(pid), "a session of its own");
+    // whoever asks later has the lock: it has ended by then
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let socket = links.join(".nameplate/io.nameplate.Manager");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while socket.exists() {
+        assert!(std::time::Instant::now() < end, "it does not end");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let failed = run(&["daemon", "-d", "--link-dir", "/dev/null/none"]);
+    assert_eq!(failed.code, Some(5), "{failed:?}");
+}

@@ -96,6 +96,15 @@ impl Bench {
         fs::read(self.root().join("etc/udev/hwdb.bin")).unwrap()
     }
 
+    /// The places that systemd's tool complains of, as `FILE:LINE`.
+    fn complaints(&self) -> Vec<String> {
+        let root = format!("--root={}", self.root().display());
+        let output = Command::new("systemd-hwdb").args([&root, "update"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let place = |line: &str| line.splitn(3, ':').take(2).collect::<Vec<_>>().join(":");
+        text.lines().filter(|line| line.contains(".hwdb:")).map(place).collect()
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         sources(&Roots::below(self.root()).hwdb_source_dirs()).unwrap()
     }
@@ -155,6 +164,9 @@ fn what_is_odd_is_taken_as_systemd_takes_it() {
     for sources in [Sources::Left, Sources::Named] {
         let ours = bench.ours(sources);
         assert_eq!(ours.problems.len(), 6, "{:?}", ours.problems);
+        let places =
+            ours.problems.iter().map(|problem| format!("{}:{}", problem.file.display(), problem.line));
+        assert_eq!(places.collect::<Vec<_>>(), bench.complaints());
         let theirs = bench.systemd(sources);
         let hwdb = Hwdb::from_bytes(theirs.clone()).unwrap();
         for modalias in ["a:bc", "a:b*", "a:c", "x:y", "x:y\r", "m:1", "r:1", "n:1", "last:match", "", "a:"] {

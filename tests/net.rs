@@ -14,6 +14,8 @@ mod tree;
 mod cards;
 #[path = "net/end_to_end.rs"]
 mod end_to_end;
+#[path = "net/link_files.rs"]
+mod link_files;
 #[path = "net/names.rs"]
 mod names;
 #[path = "net/namespace.rs"]

@@ -21,6 +21,8 @@ mod crash;
 mod hotplug;
 #[path = "real/live_rules.rs"]
 mod live_rules;
+#[path = "real/marks.rs"]
+mod marks;
 #[path = "real/nonsense.rs"]
 mod nonsense;
 #[path = "real/ordinary_user.rs"]

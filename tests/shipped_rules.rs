@@ -85,8 +85,18 @@ fn differences(machine: &Machine, ours: &Rules, theirs: &Rules) -> Vec<(String, 
     let mut out = Vec::new();
     for path in machine.paths() {
         for action in [Action::Add, Action::Change, Action::Remove] {
-            let ours = facts(machine, &path, action, ours, &mut Unobserved);
-            let theirs = facts(machine, &path, action, theirs, &mut Unobserved);
+            let asked = || {
+                let facts = |rules| facts(machine, &path, action, rules, &mut Unobserved);
+                (facts(ours), facts(theirs))
+            };
+            let (mut ours, mut theirs) = asked();
+            if ours != theirs {
+                // On a live machine it may have changed between the two, or have gone.
+                (ours, theirs) = asked();
+            }
+            if !machine.has(&path) {
+                continue;
+            }
             let subsystem = machine.subsystem(&path);
             let kernel = path.as_bytes().rsplit(|b| *b == b'/').next().unwrap_or_default();
             let kernel = String::from_utf8_lossy(kernel).into_owned();
@@ -157,9 +167,9 @@ fn the_same_as_what_udevadm_257_says() {
     let list = list.map(|file| fs::read_to_string(top().join("tests/shipped_rules").join(file)).unwrap());
     let accepted = accepted(&list.concat());
     let mut unexpected = Vec::new();
-    for file in recordings().iter().filter(|file| file.starts_with(top().join("rules"))) {
+    for file in recordings().iter() {
         let machine = Machine::recorded(file);
-        for action in [Action::Add, Action::Change] {
+        for action in [Action::Add, Action::Change, Action::Remove] {
             let said = real::answers(Path::new(&debian), file, &machine.hwdb(), action.as_str());
             for path in machine.paths() {
                 let Some(theirs) = said.get(&path.to_string()) else { continue };

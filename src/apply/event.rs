@@ -22,24 +22,37 @@ use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::eval::{Given, Job};
 use crate::rules::host::{Host, ProgramOutput};
-use crate::sys::process::{End, Finished};
+use crate::sys::process::{End, Finished, Limit, Places};
 
-/// Gives an interface the name of the plan, if it has one, now or when the interface that has the name gets another. The
-/// kernel answers with a `move` event. Returns why the interface has not got it, if it could have.
-pub fn interface(names: &Exchange, plan: &Plan) -> Option<Errno> {
-    let NetifPlan { index, old, name, from } = plan.netif.as_ref()?;
+/// What became of an interface that was to have another name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// It has it; the kernel says so in a `move` event.
+    Named,
+    /// It keeps its own, and that is in order: it is in use, has gone, or no rule asked.
+    Kept,
+    /// It could have had it.
+    Refused(Errno),
+}
+
+/// Gives an interface the name of the plan, if it has one, now or when the interface that has the name gets another.
+pub fn interface(names: &Exchange, plan: &Plan) -> Naming {
+    let Some(NetifPlan { index, old, name, from }) = &plan.netif else { return Naming::Kept };
     let exchanged = match names.rename(*index, name) {
         Ok(exchanged) => exchanged,
         Err(error) => {
             tracing::error!(RULE = %from, %error, "interface {old} keeps its name");
-            return Some(error.errno());
+            return Naming::Refused(error.errno());
         }
     };
     for (other, name) in &exchanged.others {
         tracing::info!("interface {other} is now {name}, which it was waiting for");
     }
     match exchanged.renamed {
-        Renamed::Done => tracing::info!(RULE = %from, "interface {old} is now {name}"),
+        Renamed::Done => {
+            tracing::info!(RULE = %from, "interface {old} is now {name}");
+            return Naming::Named;
+        }
         Renamed::Busy => match netif::add_name(*index, name) {
             Ok(()) => {
                 tracing::info!(RULE = %from, "interface {old} is up and keeps its name: it is called {name} too")
@@ -48,11 +61,11 @@ pub fn interface(names: &Exchange, plan: &Plan) -> Option<Errno> {
         },
         Renamed::Taken => {
             tracing::warn!(RULE = %from, "another interface is called {name}: {old} keeps its name until it is free");
-            return Some(Errno::EEXIST);
+            return Naming::Refused(Errno::EEXIST);
         }
         Renamed::Gone => tracing::debug!("interface {old} has gone"),
     }
-    None
+    Naming::Kept
 }
 
 /// Gives the node the owner, group and mode that rules ask for, and its security labels: those of rules, or the policy's. A
@@ -135,16 +148,18 @@ pub fn run(
 pub struct Programs {
     /// Where programs without a `/` in front are.
     helpers: PathBuf,
-    /// The longest time that one program has.
-    longest: Duration,
+    /// Where processes are shown.
+    proc: PathBuf,
+    /// The longest time that one program has, and what it is told then.
+    longest: Limit,
     /// Programs that have ended.
     ended: Arc<AtomicU64>,
 }
 
 impl Programs {
     /// Relative programs are those of the helper directory of `roots`. No program runs for longer than `longest`.
-    pub fn new(roots: &Roots, longest: Duration) -> Self {
-        Self { helpers: roots.helper_dir(), longest, ended: Arc::default() }
+    pub fn new(roots: &Roots, longest: Limit) -> Self {
+        Self { helpers: roots.helper_dir(), proc: roots.proc.clone(), longest, ended: Arc::default() }
     }
 
     /// How many have ended.
@@ -161,8 +176,10 @@ impl Programs {
     }
 
     fn finish(&self, argv: &[BString], environment: &Properties, deadline: Instant) -> ProgramOutput {
-        let timeout = deadline.saturating_duration_since(Instant::now()).min(self.longest);
-        let finished = program::run(argv, environment, &self.helpers, timeout);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let limit = Limit { timeout: left.min(self.longest.timeout), ..self.longest };
+        let places = Places { helpers: &self.helpers, proc: &self.proc };
+        let finished = program::run(argv, environment, places, limit);
         // what it has left running is there by now
         self.ended.fetch_add(1, Ordering::Relaxed);
         let failure = failure(&finished);

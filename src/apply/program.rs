@@ -4,24 +4,23 @@
 //! TOML are the arguments, one by one. What it leaves running is left alone here; only a deadline kills.
 
 use std::path::Path;
-use std::time::Duration;
 
 use bstr::{BStr, BString, ByteSlice};
 
 use crate::properties::Properties;
-use crate::sys::process::{self, Finished};
+use crate::sys::process::{self, Finished, Limit, Places};
 
-/// Runs `argv`, a relative program from `helpers`, with `properties` as environment (those that begin with `.` are not
-/// for programs), and waits at most `timeout`. An `udevadm` that is not installed is this program under that name.
-pub fn run(argv: &[BString], properties: &Properties, helpers: &Path, timeout: Duration) -> Finished {
+/// Runs `argv`, which is where `places` says, with `properties` as environment (those that begin with `.` are not
+/// for programs), and waits at most as long as `limit` says. An `udevadm` that is not installed is this program under that name.
+pub fn run(argv: &[BString], properties: &Properties, places: Places<'_>, limit: Limit) -> Finished {
     let public = properties.iter().filter(|(key, _)| !key.starts_with(b"."));
     let environment = public.map(|(key, value): (&BStr, &BStr)| (&**key, &**value));
     match argv.split_first() {
         Some((program, arguments)) if is_missing_udevadm(program.as_bstr()) => {
             let name = program.to_os_str_lossy();
-            process::run_named(&process::this_program(), &name, arguments, environment, timeout)
+            process::run_named(&process::this_program(), &name, arguments, environment, places.proc, limit)
         }
-        _ => process::run(argv, environment, helpers, timeout),
+        _ => process::run(argv, environment, places, limit),
     }
 }
 
@@ -34,16 +33,26 @@ fn is_missing_udevadm(program: &BStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use nix::sys::signal::Signal;
+
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    fn places(helpers: &str) -> Places<'_> {
+        Places { helpers: Path::new(helpers), proc: Path::new("/proc") }
+    }
+
+    fn limit() -> Limit {
+        Limit { timeout: Duration::from_secs(60), signal: Signal::SIGKILL }
+    }
 
     #[test]
     fn properties_are_the_environment() {
         let properties =
             [("DEVNAME", "/dev/x"), (".PRIVATE", "1"), ("ID_MODEL", "a b")].into_iter().collect();
         let argv = ["/bin/sh", "-c", "echo \"$DEVNAME $ID_MODEL\"; env | grep -c PRIVATE"].map(BString::from);
-        let done = run(&argv, &properties, Path::new("/"), LONG);
+        let done = run(&argv, &properties, places("/"), limit());
         assert_eq!(done.stdout, "/dev/x a b\n0\n");
     }
 
@@ -53,7 +62,7 @@ mod tests {
         let me = "apply::program::tests::an_udevadm_that_is_not_there_is_this_program";
         for (program, listed) in [("/nowhere/udevadm", true), ("/nowhere/udev", false), ("udevadm", false)] {
             let argv = [program, "--list", me].map(BString::from);
-            let done = run(&argv, &Properties::new(), Path::new("/nowhere"), LONG);
+            let done = run(&argv, &Properties::new(), places("/nowhere"), limit());
             assert_eq!(
                 (done.success(), done.stdout.contains_str(me)),
                 (listed, listed),

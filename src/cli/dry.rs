@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::exit::Failure;
+use super::site;
 pub(super) use machine::Machine;
 pub(super) use programs::Asked;
 
@@ -82,7 +83,7 @@ impl Means {
             numbers: Indexes::new(&context.state_dir()),
             shared: builtin::Shared::new(&context.roots),
             event_timeout: config.event_timeout,
-            programs: Asked::new(run_programs.then_some((&context.roots, config.program_timeout))),
+            programs: Asked::new(run_programs.then_some((&context.roots, site::program_limit(config)))),
         }
     }
 

@@ -103,6 +103,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if udevadm::is_called(args.first()) {
         return udevadm::main(Common::default(), args.into_iter().skip(1));
     }
+    let args = if daemon::is_called(args.first()) {
+        if args.iter().skip(1).any(|arg| arg == "--version" || arg == "-V") {
+            // scripts compare it with systemd's
+            return udevadm::version();
+        }
+        daemon::as_verb(args.into_iter().skip(1))
+    } else {
+        args
+    };
     let parsed = command().try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,

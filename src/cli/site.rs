@@ -2,8 +2,15 @@
 
 use super::context::Context;
 use super::exit::Failure;
+use crate::config::Config;
 use crate::daemon::control::protocol::Mode;
 use crate::daemon::{Reach, Site};
+use crate::sys::process::Limit;
+
+/// How long a program may run, and what it is told then.
+pub(super) fn program_limit(config: &Config) -> Limit {
+    Limit { timeout: config.program_timeout, signal: config.timeout_signal }
+}
 
 /// The directories, made where they are missing, and how far the arm reaches.
 pub(super) fn of(context: &Context, mode: Mode) -> Result<Site, Failure> {
@@ -24,7 +31,7 @@ pub(super) fn of(context: &Context, mode: Mode) -> Result<Site, Failure> {
         beside_udevd: mode == Mode::Companion,
         resolve_names: context.config.config.resolve_names,
         event_timeout: context.config.config.event_timeout,
-        program_timeout: context.config.config.program_timeout,
+        program_limit: program_limit(&context.config.config),
         exec_delay: context.config.config.exec_delay,
         read_only_disks: context.config.config.read_only_disks,
         link_dir,

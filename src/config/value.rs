@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use toml::de::DeValue;
 
 use super::{Wrong, codes};
@@ -78,6 +79,19 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Wrong> {
         })
 }
 
+/// A signal.
+pub(super) fn signal(value: &DeValue<'_>) -> Result<Signal, Wrong> {
+    let hint = "write a name as signal(7) has it, as \"SIGTERM\"";
+    let text = value.as_str().ok_or_else(|| wrong_type(value, hint))?;
+    signal_of(text).ok_or_else(|| bad_value(format!("\"{text}\" is no signal"), hint))
+}
+
+/// A signal by its name, with `SIG` in front or without, or by its number.
+pub fn signal_of(text: &str) -> Option<Signal> {
+    let by_number = || Signal::try_from(text.parse::<i32>().ok()?).ok();
+    text.parse().ok().or_else(|| format!("SIG{text}").parse().ok()).or_else(by_number)
+}
+
 /// The same, or nothing at all: 0.
 pub(super) fn duration_or_none(value: &DeValue<'_>) -> Result<Duration, Wrong> {
     let is_none = match value {
@@ -89,7 +103,7 @@ pub(super) fn duration_or_none(value: &DeValue<'_>) -> Result<Duration, Wrong> {
 }
 
 /// A time as systemd's tools write it, `90`, `1min 30s`: a number of seconds, or numbers with units.
-pub(super) fn time_span(text: &str) -> Option<Duration> {
+pub fn time_span(text: &str) -> Option<Duration> {
     let mut seconds = 0.0;
     let mut rest = text.trim();
     while !rest.is_empty() {

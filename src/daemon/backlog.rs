@@ -76,6 +76,12 @@ impl Backlog {
         self.owed_up_to(SeqNum(u64::MAX))
     }
 
+    /// Udevd has had nothing to do since then: what it had not looked at before, it does not look at by itself. Devices are
+    /// given up; if it does look at one later, its event comes.
+    pub(super) fn is_idle_since(&self, then: Instant) {
+        self.owed().devices.retain(|_, since| *since > then);
+    }
+
     /// Nothing will come of what is owed for `patience` or longer: how many events are given up. Devices are not counted:
     /// udevd may never look at them, and if it does, its event comes.
     pub(super) fn give_up(&self, now: Instant, patience: Duration) -> usize {
@@ -126,6 +132,20 @@ mod tests {
         assert_eq!(backlog.len(), 0);
         backlog.sent(SeqNum(5000), now);
         assert!(backlog.owed().early.is_empty());
+    }
+
+    #[test]
+    fn an_idle_udevd_looks_at_no_device_by_itself() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let backlog = Backlog::default();
+        backlog.is_left(DevPath::new(b"/devices/a").unwrap(), now);
+        backlog.is_left(DevPath::new(b"/devices/b").unwrap(), now + second * 2);
+        backlog.sent(SeqNum(4), now);
+        backlog.is_idle_since(now + second);
+        assert_eq!(backlog.len(), 2, "a device, and an event of the kernel's");
+        backlog.is_idle_since(now + second * 2);
+        assert_eq!(backlog.len(), 1);
     }
 
     #[test]

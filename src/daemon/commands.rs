@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::control::protocol::Difference;
 use super::control::protocol::{
@@ -12,13 +12,15 @@ use super::control::protocol::{
 };
 use super::control::{CommandError, Commands, Filter, Subscription};
 use super::core::Core;
-use super::{Message, reader, reload};
+use super::{Message, reader, reload, udevd};
 use crate::diag::Severity;
 use crate::ids::{LinkName, SeqNum};
 use crate::store::claims::{Claims, Holder};
 
 /// The longest silence in a wait: a client that has gone is noticed then.
 const TICK: Duration = Duration::from_millis(200);
+/// A wait for udevd looks so often whether that has anything to do.
+const SHORT_TICK: Duration = Duration::from_millis(50);
 
 /// Answers clients.
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl Commands for Service {
         reader::wake(&core.wake);
         let mut before_modules = core.engine.modules().done();
         let mut loading = None;
+        let mut idle = None;
         loop {
             let arrived = core.work.standing(goal).emptied >= emptying;
             // what udevd has handled is in the queue before it stops owing it; so the queue is looked at last
@@ -127,7 +130,8 @@ impl Commands for Service {
             if progress(now).is_break() || reached {
                 return now;
             }
-            core.work.wait_for_news(goal, &standing, TICK);
+            core.work.wait_for_news(goal, &standing, if owed > 0 { SHORT_TICK } else { TICK });
+            idle = self.idle_since(idle);
         }
     }
 
@@ -147,6 +151,24 @@ impl Commands for Service {
 }
 
 impl Service {
+    /// When udevd was found idle, to be handed in again; beside one that was so at both times, what it had not looked at before
+    /// the first is owed no longer.
+    fn idle_since(&self, before: Option<Instant>) -> Option<Instant> {
+        let backlog = self.0.backlog.as_ref()?;
+        let now = Instant::now();
+        if !udevd::is_idle(&self.0) {
+            return None;
+        }
+        match before {
+            // it may just have taken an event out of its socket: once is not enough
+            Some(before) if now - before >= SHORT_TICK => {
+                backlog.is_idle_since(before);
+                Some(now)
+            }
+            before => before.or(Some(now)),
+        }
+    }
+
     fn events(&self) -> Events {
         let counters = &self.0.counters;
         Events {

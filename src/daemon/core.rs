@@ -47,7 +47,7 @@ pub(super) struct Core {
     pub(super) listeners: Option<Listeners>,
     pub(super) workers: Workers,
     pub(super) worker_count: usize,
-    /// A limit in its place that was set while the daemon runs; 0: none.
+    /// A limit on them, whatever they wait for; 0: none.
     pub(super) children_max: AtomicUsize,
     pub(super) counters: Arc<Counters>,
     pub(super) broadcast: Arc<Broadcast>,
@@ -70,6 +70,8 @@ pub(super) struct Core {
     pub(super) config_source: config::Source,
     /// The configuration as last read.
     pub(super) config: Mutex<config::Config>,
+    /// What was said on the command line.
+    pub(super) typed: config::Typed,
     pub(super) watches: Option<Arc<Watches>>,
     pub(super) rules: RulesInForce,
 }
@@ -135,6 +137,11 @@ fn complain(diagnostic: &Diagnostic) {
         Severity::Warning => tracing::warn!(RULE = %diagnostic.place, "{text}"),
         Severity::Note => tracing::debug!(RULE = %diagnostic.place, "{text}"),
     }
+}
+
+/// The limit on workers that is configured; 0: none.
+pub(super) fn limit_of(config: &config::Config) -> usize {
+    config.children_max.map_or(0, Into::into)
 }
 
 impl Core {

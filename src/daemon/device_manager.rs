@@ -10,7 +10,7 @@ use tracing::Level;
 use super::commands::Service;
 use super::control::udev::{DeviceManager, Inherited, UdevSockets};
 use super::control::{Commands, StartError};
-use super::core::Core;
+use super::core::{Core, limit_of};
 use super::engine::Reach;
 use super::reader;
 use super::workers::Workers;
@@ -65,6 +65,11 @@ impl DeviceManager for Manager {
         self.0.log.set_level(level);
     }
 
+    fn set_trace(&self, on: bool) {
+        self.0.engine.set_trace(on);
+        self.set_log_level(on.then_some(7));
+    }
+
     fn pause(&self, paused: bool) {
         tracing::info!("events are {}", if paused { "only queued from now on" } else { "handled again" });
         self.0.work.pause(paused);
@@ -86,9 +91,11 @@ impl DeviceManager for Manager {
     }
 
     fn set_children_max(&self, count: Option<usize>) {
+        let configured = || limit_of(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
+        let wanted = count.unwrap_or_else(configured);
         // each is a thread: more than the configuration may ask for would take the machine's memory
-        let most = count.map_or(0, |count| count.min(MOST_WORKERS));
-        if count.is_some_and(|count| count > most) {
+        let most = wanted.min(MOST_WORKERS);
+        if wanted > most {
             tracing::warn!("no more than {most} events are handled at a time");
         }
         self.0.children_max.store(most, Ordering::Relaxed);

@@ -91,6 +91,8 @@ pub struct Settings {
     pub config_source: config::Source,
     /// The configuration that these settings were made from.
     pub config: config::Config,
+    /// What of it was said on the command line, and holds whatever becomes of the files.
+    pub typed: config::Typed,
 }
 
 /// Why the daemon did not start, or ended by itself.
@@ -197,6 +199,7 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     if left > 0 {
         tracing::warn!("{left} events are not finished: the next start takes them up again");
     }
+    core.work.end();
     let watched = core.watches.as_ref().map(|watches| watches.devices()).unwrap_or_default();
     core.engine.end_in_udevs_place(&watched);
     drop((udev_sockets, server));
@@ -256,7 +259,7 @@ fn core(
         listeners: listeners.transpose().map_err(|e| DaemonError::Start("the socket for listeners", e))?,
         workers: Workers::default(),
         worker_count: settings.workers,
-        children_max: AtomicUsize::new(0),
+        children_max: AtomicUsize::new(core::limit_of(&settings.config)),
         counters: Arc::default(),
         broadcast: Arc::new(Broadcast::new()),
         wake: reader::wake_fd().map_err(|e| DaemonError::Start("the reader", e))?,
@@ -274,6 +277,7 @@ fn core(
         log: settings.log,
         config_source: settings.config_source,
         config: std::sync::Mutex::new(settings.config),
+        typed: settings.typed,
         watches: watches.transpose().map_err(|e| DaemonError::Start("the watch on nodes", e))?,
         rules: RulesInForce::default(),
     })

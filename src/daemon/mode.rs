@@ -38,6 +38,13 @@ pub fn udevd_answers(roots: &Roots) -> bool {
     })
 }
 
+/// True when the daemon that is this process serves clients: its own, and as device manager udevadm.
+pub fn serves(pid: u32, own: &Path, roots: &Roots, is_manager: bool) -> bool {
+    let is_it = |who| i32::try_from(pid).is_ok_and(|pid| who == Some(Listener::Process(pid)));
+    is_it(listener(own, SockType::Stream))
+        && (!is_manager || is_it(listener(&roots.udevd_control(), SockType::SeqPacket)))
+}
+
 /// True when the service manager has handed sockets over to this process: those of udev's units are then our own.
 fn handed_over() -> bool {
     std::env::var("LISTEN_PID").is_ok_and(|pid| pid == std::process::id().to_string())

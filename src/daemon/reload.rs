@@ -26,13 +26,14 @@ struct Affected {
 /// Reads the configuration again. What is logged changes at once; all else is how the daemon was built, and holds from the
 /// next start. A value that is wrong leaves the old one.
 pub(super) fn config(core: &Core) {
-    let loaded = match core.mode {
+    let mut loaded = match core.mode {
         Mode::Standalone => core.config_source.read_as_manager(),
         Mode::Companion => core.config_source.read(),
     };
     for diagnostic in &loaded.diagnostics {
         tracing::warn!("{}", diag::render(diagnostic, false));
     }
+    core.typed.apply(&mut loaded.config, &core.config_source.of_kernel());
     let mut config = core.config.lock().unwrap_or_else(PoisonError::into_inner);
     if loaded.diagnostics.iter().any(|d| d.severity == diag::Severity::Error) || loaded.config == *config {
         return;

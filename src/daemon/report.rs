@@ -10,6 +10,7 @@ use crate::apply::names::{LinkReport, Outcome};
 use crate::decide::Plan;
 use crate::diag::Place;
 use crate::rules::ir::Dump;
+use crate::rules::trace::{Applied, On, StepTrace, Tested, Trace};
 use crate::uevent::Uevent;
 
 /// The span of one event: everything that is logged in it has its fields. An event that the daemon made itself, for a device
@@ -37,6 +38,40 @@ pub(super) fn decided(plan: &Plan) {
     }
     for diagnostic in &plan.diagnostics {
         tracing::warn!(RULE = %diagnostic.place, "{diagnostic}");
+    }
+}
+
+/// What each rule that was looked at has found and done, one line for each of its conditions and effects.
+pub(super) fn trace(trace: &Trace) {
+    for step in trace.rules.iter().filter(|rule| rule.skipped.is_none()).flat_map(|rule| &rule.steps) {
+        match step {
+            StepTrace::Condition(test) => tested(test),
+            StepTrace::Parent { tests, .. } => tests.iter().for_each(tested),
+            StepTrace::Effect { place, what, applied } => {
+                let became = match applied {
+                    Applied::Yes => "done",
+                    Applied::No(why) => why,
+                    Applied::Refused => "refused",
+                };
+                tracing::debug!(RULE = %place, "{place}: {what}: {became}");
+            }
+        }
+    }
+}
+
+fn tested(test: &Tested) {
+    // such are shown to who asks for an explanation
+    if test.late {
+        return;
+    }
+    let Tested { place, subject, wanted, .. } = test;
+    let passed = if test.passed { "PASS" } else { "FAIL" };
+    let found = test.found.as_ref().map_or_else(|| "nothing".into(), |found| format!("\"{found}\""));
+    match &test.on {
+        On::Event => tracing::debug!(RULE = %place, "{place}: {subject} {wanted}: {passed} ({found})"),
+        On::Above(path) => {
+            tracing::debug!(RULE = %place, "{place}: {subject} {wanted} on {path}: {passed} ({found})")
+        }
     }
 }
 

@@ -99,6 +99,29 @@ fn give_up(core: &Core, is_there: bool, now: Instant) {
     }
 }
 
+/// True when a udevd has nothing to do: its queue is empty, and nothing lies unread in a socket for the kernel's events. That
+/// of another program may, then this is not known.
+pub(super) fn is_idle(core: &Core) -> bool {
+    let roots = &core.engine.site().roots;
+    let table = fs::read(roots.proc.join("net/netlink")).unwrap_or_default();
+    core.udevd_there.load(Ordering::Relaxed)
+        && !has_unread(&table)
+        && !roots.run_udev().join("queue").exists()
+}
+
+/// True when a socket for the kernel's events (protocol 15, group 1) has something unread, in a text of the form of
+/// `/proc/net/netlink`: address, protocol, port, groups, bytes unread, and more. A text that is none says so too.
+fn has_unread(table: &[u8]) -> bool {
+    let unread = |line: &[u8]| {
+        let fields: Vec<&[u8]> = line.fields().collect();
+        let [_, protocol, _, groups, unread, ..] = fields.as_slice() else { return None };
+        let groups = u32::from_str_radix(groups.to_str().ok()?, 16).ok()?;
+        Some(*protocol == b"15" && groups & 1 != 0 && *unread != b"0")
+    };
+    let mut lines = table.lines();
+    lines.next().is_none() || lines.any(|line| unread(line).unwrap_or(true))
+}
+
 /// The control sockets of udevds, by inode; this process may have one of the same name itself.
 fn others(roots: &Roots) -> BTreeSet<u64> {
     let table = fs::read(roots.proc.join("net/unix")).unwrap_or_default();
@@ -156,6 +179,33 @@ mod tests {
         let names: [&[u8]; 2] = [b"/run/udev/control", b"/run/udev/io.systemd.Udev"];
         assert_eq!(listening(table, &names), [4711, 4713].into());
         assert_eq!(listening(b"", &names), [].into());
+    }
+
+    #[test]
+    fn who_has_not_read_all() {
+        let head =
+            "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n";
+        for (lines, expected) in [
+            ("", false),
+            (
+                "00000000f0b1b8a0 15  1          00000001 0        0        0     2        0        17\n",
+                false,
+            ),
+            (
+                "00000000f0b1b8a0 15  1          00000002 512      0        0     2        0        17\n",
+                false,
+            ),
+            (
+                "00000000f0b1b8a0 0   1          00000001 512      0        0     2        0        17\n",
+                false,
+            ),
+            ("00000000f0b1b8a0 15  1          00000001 512      0        0     2        0        17\n", true),
+            ("00000000f0b1b8a0 15  1          00000003 512      0        0     2        0        17\n", true),
+            ("nonsense\n", true),
+        ] {
+            assert_eq!(has_unread(format!("{head}{lines}").as_bytes()), expected, "{lines}");
+        }
+        assert!(has_unread(b""));
     }
 
     #[test]

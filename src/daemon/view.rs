@@ -21,6 +21,8 @@ pub(super) fn handled_event(uevent: &Uevent, handled: &Handled) -> EventEntry {
     let plan = &handled.plan;
     EventEntry {
         source: EventSource::Handled,
+        // an interface may have another name by now
+        devpath: text(plan.event.devpath.as_bytes()),
         properties: shown(&plan.all_properties()),
         links: plan.links.iter().map(|link| text(link.name.as_bytes())).collect(),
         tags: plan.tags.iter().map(|planned| planned.tag.to_string()).collect(),

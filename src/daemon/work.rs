@@ -466,6 +466,11 @@ impl Work {
         self.done.notify_all();
     }
 
+    /// Nobody is told of unfinished events any more: they are the next start's.
+    pub(super) fn end(&self) {
+        self.lock().file = None;
+    }
+
     /// Waiting, running, most ever.
     pub(super) fn counts(&self) -> (usize, usize, usize) {
         let inner = self.lock();

@@ -38,7 +38,10 @@ impl Workers {
     fn missing(core: &Core) -> usize {
         match core.children_max.load(Ordering::Relaxed) {
             0 => core.work.staff(core.worker_count, SLOW, EXTRA),
-            limit => core.work.staff(limit, SLOW, 0),
+            limit => {
+                let base = limit.min(core.worker_count.max(EXTRA));
+                core.work.staff(base, SLOW, limit - base)
+            }
         }
     }
 
@@ -66,6 +69,7 @@ impl Workers {
                 core.work.give_up(late.run, Some(Instant::now() + wait));
             } else {
                 tracing::error!(DEVPATH = %devpath, "workers hang on this device again and again: given up until its next event");
+                core.engine.leave(&late.job.uevent);
                 if let Some(listeners) = &core.listeners {
                     listeners.failed(&late.job.uevent, Some(nix::errno::Errno::ETIMEDOUT));
                 }
@@ -109,6 +113,7 @@ fn work(core: &Core) {
             Err(_) => {
                 core.counters.failed.count();
                 core.leave_watch(&job.uevent);
+                core.engine.leave(&job.uevent);
                 if let Some(listeners) = &core.listeners {
                     listeners.failed(&job.uevent, None);
                 }

@@ -219,6 +219,36 @@ impl Plan {
         }
     }
 
+    /// The interface has its new name: programs at the end and listeners know it by that, by the name before too, and by the
+    /// property `mark` till the kernel's own word comes. The plan's rules know nothing of it.
+    pub fn take_name(&mut self, mark: &str) {
+        let Some(NetifPlan { old, name, from, .. }) = self.netif.clone() else { return };
+        let above = self.event.devpath.parent();
+        let path = bstr::concat([above.as_ref().map_or(&b""[..], DevPath::as_bytes), b"/", &name]);
+        if let Ok(path) = DevPath::new(&path) {
+            self.put("DEVPATH", path.as_bytes(), Origin::Kernel);
+            self.event.devpath = path;
+        }
+        self.put("INTERFACE", &name, Origin::Kernel);
+        self.put("INTERFACE_OLD", &old, Origin::Kernel);
+        self.put(mark, b"1", Origin::Rule(from));
+    }
+
+    /// Takes a property away.
+    pub fn drop_property(&mut self, key: &str) {
+        self.properties.retain(|property| property.key != key);
+    }
+
+    /// Sets a property, after all others that there are.
+    fn put(&mut self, key: &str, value: &[u8], from: Origin) {
+        let turn = self.properties.iter().map(|property| property.turn + 1).max().unwrap_or(0);
+        let property = PlannedProperty { key: key.into(), value: value.into(), from, turn };
+        match self.properties.binary_search_by(|there| there.key.as_bytes().cmp(key.as_bytes())) {
+            Ok(at) => self.properties.splice(at..=at, [property]),
+            Err(at) => self.properties.splice(at..at, [property]),
+        };
+    }
+
     /// All properties of the event.
     pub fn all_properties(&self) -> Properties {
         self.properties.iter().map(|property| (&property.key, &property.value)).collect()

@@ -213,6 +213,13 @@ fn tried_again() {
     let _ = queue.push(ev(3, "unbind /a"), new);
     let (ticket, event) = queue.take(now).unwrap();
     assert_eq!((ticket.earlier_attempts(), event.name()), (2, "1".into()));
+    // News of a partition: the whole disk may not be locked any more.
+    queue.retry(ticket, event, later);
+    let _ = queue.push(ev(4, "bind /b"), new);
+    assert_eq!(queue.take(now).unwrap().1.name(), "4", "no news");
+    let _ = queue.push(ev(5, "bind /a/x"), new);
+    let (ticket, event) = queue.take(now).unwrap();
+    assert_eq!((ticket.earlier_attempts(), event.name()), (3, "1".into()));
     queue.finish(ticket);
 }
 

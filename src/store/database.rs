@@ -78,6 +78,11 @@ impl Database {
         Ok(())
     }
 
+    /// Puts another record in the place of that of `id`, which has the same tags.
+    pub fn mark(&self, id: &DeviceId, record: &Record) -> Result<(), DatabaseError> {
+        Ok(self.records.put(id, record)?)
+    }
+
     /// Nothing is known of `id` from now on.
     pub fn delete(&self, id: &DeviceId) -> Result<(), DatabaseError> {
         if let Some(index) = &self.tags

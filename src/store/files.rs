@@ -125,13 +125,21 @@ impl RecordDir {
         {
             return Ok(Written::Unchanged);
         }
-        self.present().insert(&name);
+        self.put_text(id, &name, &text, record.persist).map(|()| Written::Written)
+    }
+
+    /// Writes the record of `id`, whatever is there.
+    pub fn put(&self, id: &DeviceId, record: &Record) -> Result<(), RecordError> {
+        self.put_text(id, &file_name(id, "write")?, &record.to_bytes(), record.persist)
+    }
+
+    fn put_text(&self, id: &DeviceId, name: &[u8], text: &[u8], persist: bool) -> Result<(), RecordError> {
+        self.present().insert(name);
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         // no longer than any id may be: the id itself is left out
         let temporary = [TEMPORARY, format!("{}-{number}", std::process::id()).as_bytes()].concat();
-        let mode = Mode::from_bits_truncate(if record.persist { 0o1644 } else { 0o644 });
-        write_whole(&self.dir, &name, &temporary, &text, mode, Durability::Running)
-            .map(|()| Written::Written)
+        let mode = Mode::from_bits_truncate(if persist { 0o1644 } else { 0o644 });
+        write_whole(&self.dir, name, &temporary, text, mode, Durability::Running)
             .map_err(|errno| RecordError { doing: "write", id: id.clone(), errno })
     }
 

@@ -271,7 +271,7 @@ pub fn drive_status(device: impl AsFd) -> Result<u32, Errno> {
 pub fn lock_door(device: impl AsFd, lock: bool) -> Result<(), Errno> {
     /// `CDROM_CLEAR_OPTIONS` and `CDO_LOCK`; `CDROM_LOCKDOOR`.
     const CLEAR_OPTIONS: u32 = 0x5321;
-    const LOCK: libc::c_ulong = 4;
+    const LOCK: libc::c_ulong = 8;
     const LOCK_DOOR: u32 = 0x5329;
     let _old_kernel = value(&device, CLEAR_OPTIONS, LOCK);
     value(device, LOCK_DOOR, libc::c_ulong::from(lock)).map(drop)

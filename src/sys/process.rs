@@ -1,7 +1,7 @@
 //! Owns running a program to its end: no shell, its own process group, output drained, a deadline, never a zombie.
 //!
 //! Standard output is kept up to a limit and standard error's end is kept; both are read all the time, so that a program
-//! that prints much is never held up. After the deadline the whole group is killed. A process that the program leaves
+//! that prints much is never held up. After the deadline the whole group gets a signal, and soon after it is killed. A process that the program leaves
 //! behind keeps nobody waiting: once the program itself has ended its output is read for a short grace only.
 
 use std::ffi::OsStr;
@@ -76,26 +76,46 @@ impl Finished {
     }
 }
 
-/// Runs the program `argv`, a relative one from `helpers`, with exactly the environment `env` and an empty standard
-/// input, and waits for its end, at most for `timeout`.
+/// Where a program is, and where processes are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'p> {
+    /// Programs whose name is relative.
+    pub helpers: &'p Path,
+    /// The kernel's directory of processes.
+    pub proc: &'p Path,
+}
+
+/// How long a program may run, and what it is told then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Its time.
+    pub timeout: Duration,
+    /// The signal that it and all that it started get when the time is over. If it does not end by that it is killed.
+    pub signal: Signal,
+}
+
+/// Runs the program `argv`, which is where `places` says, with exactly the environment `env` and an empty standard
+/// input, and waits for its end, at most as long as `limit` says.
 pub fn run<'e>(
     argv: &[BString],
     env: impl IntoIterator<Item = (&'e [u8], &'e [u8])>,
-    helpers: &Path,
-    timeout: Duration,
+    places: Places<'_>,
+    limit: Limit,
 ) -> Finished {
     let Some((program, args)) = argv.split_first() else { return Finished::not_started(Errno::EINVAL) };
-    let program = path_of(program, helpers);
-    run_named(&program, program.as_os_str(), args, env, timeout)
+    let program = path_of(program, places.helpers);
+    run_named(&program, program.as_os_str(), args, env, places.proc, limit)
 }
 
-/// As [`run`], but what is run is the file `program` and it is told that it was called by `name`.
+/// As [`run`], but what is run is the file `program` and it is told that it was called by `name`; `proc` is where processes are
+/// shown.
 pub fn run_named<'e>(
     program: &Path,
     name: &OsStr,
     args: &[BString],
     env: impl IntoIterator<Item = (&'e [u8], &'e [u8])>,
-    timeout: Duration,
+    proc: &Path,
+    limit: Limit,
 ) -> Finished {
     let started = Instant::now();
     let spawned = Command::new(program)
@@ -109,7 +129,10 @@ pub fn run_named<'e>(
         .process_group(0)
         .spawn();
     match spawned {
-        Ok(child) => Running::new(child, started.checked_add(timeout)).finish(),
+        Ok(child) => {
+            super::oom::put_back(proc, child.id());
+            Running::new(child, started.checked_add(limit.timeout), limit.signal).finish()
+        }
         Err(error) => Finished::not_started(errno_of(&error)),
     }
 }
@@ -187,14 +210,16 @@ struct Running {
     stderr: Pipe<std::process::ChildStderr>,
     /// `None`: never.
     deadline: Option<Instant>,
+    /// What it gets then.
+    signal: Signal,
 }
 
 impl Running {
-    fn new(mut child: Child, deadline: Option<Instant>) -> Self {
+    fn new(mut child: Child, deadline: Option<Instant>, signal: Signal) -> Self {
         let pidfd = open_pidfd(child.id()).ok();
         let stdout = Pipe::new(child.stdout.take(), Keep::First(STDOUT_MAX));
         let stderr = Pipe::new(child.stderr.take(), Keep::Last(STDERR_MAX));
-        Self { child, pidfd, stdout, stderr, deadline }
+        Self { child, pidfd, stdout, stderr, deadline, signal }
     }
 
     fn finish(mut self) -> Finished {
@@ -267,6 +292,19 @@ impl Running {
     fn kill(&mut self) -> End {
         // not waited for yet, so that its number and its group's are still its own
         let group = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
+        if self.signal != Signal::SIGKILL {
+            for signal in [self.signal, Signal::SIGCONT] {
+                let _gone_already = killpg(group, signal);
+            }
+            let until = Instant::now() + DYING;
+            while !matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) && Instant::now() < until {
+                self.poll(true, Some(until));
+            }
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                self.last_of_the_pipes();
+                return End::TimedOut;
+            }
+        }
         for signal in [Signal::SIGKILL, Signal::SIGCONT] {
             let _gone_already = killpg(group, signal);
         }
@@ -389,124 +427,4 @@ fn open_pidfd(pid: u32) -> Result<OwnedFd, Errno> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bstr::ByteSlice;
-
-    const LONG: Duration = Duration::from_secs(60);
-
-    fn sh_for(script: &str, timeout: Duration) -> Finished {
-        let argv = ["/bin/sh", "-c", script].map(BString::from);
-        run(&argv, [(&b"PATH"[..], &b"/usr/bin:/bin"[..])], Path::new("/nonexistent"), timeout)
-    }
-
-    fn sh(script: &str) -> Finished {
-        sh_for(script, LONG)
-    }
-
-    #[test]
-    fn programs_heed_every_signal() {
-        // SAFETY: ignoring a signal runs no code, and nobody else here waits for this one
-        unsafe { nix::sys::signal::signal(Signal::SIGWINCH, SigHandler::SigIgn) }.unwrap();
-        let ignored = || {
-            let argv = ["/bin/sh".into(), "-c".into(), "grep SigIgn /proc/self/status".into()];
-            let said = run(&argv, [], Path::new("/"), LONG).stdout;
-            let mask = said.to_str().unwrap().trim_start_matches("SigIgn:").trim();
-            u64::from_str_radix(mask, 16).unwrap() & 1 << (Signal::SIGWINCH as i32 - 1) != 0
-        };
-        assert!(ignored());
-        heed_inherited_signals();
-        assert!(!ignored());
-    }
-
-    #[test]
-    fn ends() {
-        let cases = [
-            ("exit 0", End::Exited(0)),
-            ("exit 7", End::Exited(7)),
-            ("kill -9 $$", End::Signalled(9)),
-            ("kill -SEGV $$", End::Signalled(11)),
-        ];
-        for (script, end) in cases {
-            assert_eq!(sh(script).end, end, "{script}");
-        }
-        let run = |argv: &[&str]| {
-            let argv: Vec<BString> = argv.iter().map(|&arg| arg.into()).collect();
-            run(&argv, [], Path::new("/bin"), LONG).end
-        };
-        assert_eq!(run(&["sh", "-c", "exit 3"]), End::Exited(3));
-        assert_eq!(run(&["none"]), End::NotStarted(Errno::ENOENT));
-        assert_eq!(run(&["/etc/passwd"]), End::NotStarted(Errno::EACCES));
-        assert_eq!(run(&["sh", "a\0b"]), End::NotStarted(Errno::EINVAL));
-        assert_eq!(run(&[]), End::NotStarted(Errno::EINVAL));
-    }
-
-    #[test]
-    fn what_a_program_gets() {
-        let argv = ["/bin/sh", "-c", "env; printf '%s|' \"$@\"; cat", "x", "a b", "*", "\"$(id)\""]
-            .map(BString::from);
-        let done = run(&argv, [(&b"DEVNAME"[..], &b"/dev/\xff"[..])], Path::new("/"), LONG);
-        // the shell adds PWD and perhaps some of its own
-        let out = done.stdout.to_vec();
-        let text = String::from_utf8_lossy(&out);
-        assert!(out.windows(14).any(|w| w == b"DEVNAME=/dev/\xff"), "{text}");
-        assert!(text.ends_with("a b|*|\"$(id)\"|"), "{text}");
-        assert!(!text.contains("CARGO") && !text.contains("HOME="), "{text}");
-        assert!(done.success());
-    }
-
-    #[test]
-    fn own_process_group_and_no_other_descriptors() {
-        let done = sh("cut -d' ' -f5 /proc/$$/stat; echo $$");
-        let words: Vec<&str> = std::str::from_utf8(&done.stdout).unwrap().split_whitespace().collect();
-        assert_eq!(words[0], words[1]);
-        // what the test runner itself was given
-        close_inherited_on_exec().unwrap();
-        let argv = ["ls", "/proc/self/fd"].map(BString::from);
-        let done = run(&argv, [], Path::new("/bin"), LONG);
-        // 3 is the directory that ls reads
-        assert_eq!(done.stdout, "0\n1\n2\n3\n");
-    }
-
-    #[test]
-    fn much_output_on_both_sides_does_not_block() {
-        let done =
-            sh("head -c 1000000 /dev/zero >&2; head -c 1000000 /dev/zero; echo end; echo last >&2; exit 4");
-        assert_eq!((done.end, done.stdout.len(), done.truncated), (End::Exited(4), STDOUT_MAX, true));
-        assert_eq!(done.stderr.len(), STDERR_MAX);
-        assert!(done.stderr.ends_with(b"last\n"));
-        let exact = sh(&format!("head -c {STDOUT_MAX} /dev/zero"));
-        assert_eq!((exact.stdout.len(), exact.truncated), (STDOUT_MAX, false));
-    }
-
-    /// True when process `pid` is gone or a zombie of somebody's.
-    fn is_dead(pid: &str) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
-    }
-
-    #[test]
-    fn the_deadline_kills_the_group_and_reaps() {
-        let done = sh_for("trap '' TERM; sleep 600 & echo $! $$; sleep 600", Duration::from_secs(1));
-        assert_eq!(done.end, End::TimedOut);
-        let pids: Vec<&str> = std::str::from_utf8(&done.stdout).unwrap().split_whitespace().collect();
-        assert!(!Path::new("/proc").join(pids[1]).exists());
-        // the grandchild dies of the same signal, but is init's to reap
-        while !is_dead(pids[0]) {
-            std::thread::yield_now();
-        }
-        assert_eq!(sh_for("kill -STOP $$", Duration::from_millis(100)).end, End::TimedOut);
-    }
-
-    #[test]
-    fn a_process_left_behind_holds_nobody() {
-        let done = sh("sleep 600 & echo $!; exit 5");
-        let pid = Pid::from_raw(std::str::from_utf8(&done.stdout).unwrap().trim().parse().unwrap());
-        nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
-        assert_eq!(done.end, End::Exited(5));
-        let noisy = sh("(while echo x; do :; done) & exit 6");
-        assert_eq!(noisy.end, End::Exited(6));
-        let closed = sh_for("exec >&- 2>&-; sleep 600", Duration::from_millis(100));
-        assert_eq!(closed.end, End::TimedOut);
-    }
-}
+mod tests;

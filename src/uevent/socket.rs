@@ -25,6 +25,7 @@ use nix::sys::socket::{
 
 use super::kernel::{Parsed, Uevent, UeventError};
 use crate::sys::netlink::{Batch, Datagram};
+use crate::sys::userns;
 
 /// Bytes asked for as the receive buffer: room for some 100,000 events.
 pub const DEFAULT_RECEIVE_BUFFER: usize = 128 << 20;
@@ -259,7 +260,8 @@ fn judge(datagram: &Datagram<'_>) -> Received {
         return Err(Foreign::Groups(sender.groups).into());
     }
     let user = datagram.credentials.ok_or(Foreign::NoCredentials)?.uid;
-    if user != 0 {
+    // the port and the group are the kernel's, which nobody can forge; below another root than its own it shows a stranger
+    if user != 0 && !userns::is_stranger(user) {
         return Err(Foreign::User(user).into());
     }
     if datagram.is_cut() {

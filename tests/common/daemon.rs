@@ -27,6 +27,8 @@ pub(crate) struct World {
     /// The program, and who runs it where that is not the tests' own user.
     program: PathBuf,
     user: Option<u32>,
+    /// Who runs it is root of a user namespace of his own.
+    own_root: bool,
     /// A process in whose namespaces everything runs, with the directories that it sees.
     inside: Option<u32>,
 }
@@ -50,6 +52,7 @@ impl World {
             root: None,
             program: env!("CARGO_BIN_EXE_nameplate").into(),
             user: None,
+            own_root: false,
             inside: None,
         }
     }
@@ -78,6 +81,14 @@ impl World {
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
         self.program = program;
         self.user = Some(user);
+        self
+    }
+
+    /// Everything runs in a user namespace each in which that user is root.
+    #[must_use]
+    #[allow(dead_code)] // not every test program has namespaces
+    pub(crate) fn below_its_own_root(mut self) -> Self {
+        self.own_root = true;
         self
     }
 
@@ -136,6 +147,11 @@ impl World {
             Some(process) => {
                 let mut command = Command::new("nsenter");
                 command.args(["--mount", "--net", "--target", &process.to_string(), "--"]).arg(&self.program);
+                command
+            }
+            None if self.own_root => {
+                let mut command = Command::new("unshare");
+                command.args(["--user", "--map-root-user"]).arg(&self.program);
                 command
             }
             None => Command::new(&self.program),

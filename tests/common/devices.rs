@@ -129,6 +129,11 @@ impl Interface {
         made
     }
 
+    /// One that is there, or will be, under that name: it is removed too.
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+
     /// `ip tuntap add NAME mode tun`.
     pub(crate) fn tun(name: &str) -> Self {
         let made = Self { name: name.to_owned() };

@@ -4,6 +4,7 @@
 //! The program opens a node that is there (the null device will do) and asks it in the kernel's own structures; only the answer
 //! is another.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut, Read as _};
 use std::process::{Command, Stdio};
@@ -46,15 +47,25 @@ pub(crate) enum Call {
     Number(u64),
 }
 
+/// Calls that do something to a drive: `CDROM_CLEAR_OPTIONS`, `CDROM_LOCKDOOR`.
+const DOINGS: [u32; 2] = [0x5321, 0x5329];
+/// The SCSI command START STOP UNIT.
+const START_STOP: u8 = 0x1b;
+
+/// What a command gets.
+type Scsi<'d> = dyn Fn(&[u8]) -> Result<Reply, Errno> + 'd;
+
 /// A made-up device. What it does not know is answered by the device that is open.
 #[derive(Default)]
 pub(crate) struct Drive<'d> {
     /// Answers SCSI commands.
-    pub(crate) scsi: Option<Box<dyn Fn(&[u8]) -> Result<Reply, Errno> + 'd>>,
+    pub(crate) scsi: Option<Box<Scsi<'d>>>,
     /// Answers other calls, by their numbers.
     pub(crate) calls: BTreeMap<u32, Result<Call, Errno>>,
     /// What pread(2) and read(2) of these offsets fail with.
     pub(crate) bad_below: u64,
+    /// What was done to it: calls with their arguments, and commands.
+    pub(crate) done: RefCell<Vec<String>>,
 }
 
 /// What a program said.
@@ -66,6 +77,7 @@ pub(crate) struct Said {
 }
 
 /// Runs a program and all that it starts, with the drive's answers.
+#[allow(clippy::zombie_processes, reason = "it is waited for with all that it starts")]
 pub(crate) fn run(program: &str, arguments: &[&str], drive: &Drive<'_>) -> Said {
     let mut child = Command::new("/bin/sh")
         .args(["-c", "kill -STOP $$; exec \"$0\" \"$@\"", program])
@@ -167,7 +179,19 @@ pub(crate) fn no_drives() -> Option<&'static str> {
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn ioctl(pid: Pid, number: u32, argument: u64, drive: &Drive<'_>) -> Option<Result<u64, Errno>> {
     if number == SG_IO {
-        return drive.scsi.as_ref().map(|scsi| sg_io(pid, argument, scsi));
+        return drive.scsi.as_ref().map(|scsi| {
+            sg_io(pid, argument, &|command| {
+                if command.first() == Some(&START_STOP) {
+                    drive.done.borrow_mut().push(format!("{command:02x?}"));
+                    return Ok(Reply::default());
+                }
+                scsi(command)
+            })
+        });
+    }
+    if DOINGS.contains(&number) {
+        drive.done.borrow_mut().push(format!("{number:#x} {}", argument & 0xffff_ffff));
+        return Some(Ok(0));
     }
     Some(match drive.calls.get(&number)? {
         Ok(Call::Structure(bytes)) => {
@@ -180,7 +204,7 @@ fn ioctl(pid: Pid, number: u32, argument: u64, drive: &Drive<'_>) -> Option<Resu
 }
 
 /// `struct sg_io_hdr`, by offset; of the newer structure such a driver knows nothing.
-fn sg_io(pid: Pid, header: u64, scsi: &dyn Fn(&[u8]) -> Result<Reply, Errno>) -> Result<u64, Errno> {
+fn sg_io(pid: Pid, header: u64, scsi: &Scsi<'_>) -> Result<u64, Errno> {
     let mut bytes = [0; 88];
     read(pid, header, &mut bytes);
     let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());

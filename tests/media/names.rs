@@ -53,4 +53,22 @@ fn disks_get_their_labels_names() {
     // whoever has it open at this moment keeps it for as long
     crate::daemon::eventually("the medium has gone", || node("npmedia1").is_none().then_some(()));
     assert!(node("npmedia2").is_some());
+
+    // probes that die again and again leave nothing behind
+    let open = || fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    let again = || {
+        for pid in probes_of(daemon.pid()) {
+            let pid = nix::unistd::Pid::from_raw(pid);
+            let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSEGV);
+        }
+        fs::write(format!("/sys/class/block/{}/uevent", second.name), "change").unwrap();
+        daemon.settle();
+    };
+    again();
+    let before = open();
+    (0..12).for_each(|_| again());
+    crate::daemon::eventually("no descriptor is left", || (open() <= before + 3).then_some(()));
+    let left: Vec<i32> = probes_of(daemon.pid());
+    assert!(left.len() <= 12, "{left:?}");
+    assert_eq!(node("npmedia2"), Some(format!("/dev/{}", second.name)));
 }

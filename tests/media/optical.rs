@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nix::errno::Errno;
 
 use super::disk::{Image, no_disks};
-use super::drive::{Call, Drive, Reply};
+use super::drive::{Call, Drive, Reply, run};
 use super::pair::{Differences, Pair};
 use crate::common::skip;
 use crate::numbers::Numbers;
@@ -167,6 +167,43 @@ fn optical_drives() {
     differences.none();
 }
 
+/// Both do the same to the door and the tray, with a disc and without one.
+#[test]
+fn doors_and_trays() {
+    let Some(pair) = Pair::new("cdrom_id") else { return };
+    let drive = |status: u64, current: u8| Optical {
+        capability: 0x0037_ffff,
+        status: Ok(Call::Number(status)),
+        answers: vec![
+            (
+                vec![0x12],
+                [vec![5, 0x80, 5, 2, 31, 0, 0, 0], b"ACME    Writer          1.0 ".to_vec()].concat(),
+            ),
+            (vec![0x46], vec![0, 0, 0, 12, 0, 0, 0, current, 0, 0, 3, 4, 0, 8, 0, 0]),
+        ],
+        refusal: (2, 0x3a),
+    };
+    for (status, current) in [(4, 8), (1, 0)] {
+        let drive = drive(status, current);
+        for options in [
+            &[][..],
+            &["--lock-media"],
+            &["--unlock-media"],
+            &["--eject-media"],
+            &["--lock-media", "--eject-media"],
+            &["-l", "-u"],
+            &["-le"],
+            &["--lock", "--debug"],
+        ] {
+            let arguments: Vec<&str> = options.iter().copied().chain(["/dev/null"]).collect();
+            let (of_ours, of_its) = (drive.drive(), drive.drive());
+            let (ours, its) = (run(&pair.ours, &arguments, &of_ours), run(&pair.its, &arguments, &of_its));
+            assert_eq!(of_ours.done.into_inner(), of_its.done.into_inner(), "{arguments:?}, status {status}");
+            assert_eq!((ours.stdout, ours.code), (its.stdout, its.code), "{arguments:?}");
+        }
+    }
+}
+
 #[test]
 fn cameras() {
     let Some(pair) = Pair::new("v4l_id") else { return };
@@ -205,7 +242,8 @@ fn flash_chips() {
             info[at..at + 4].copy_from_slice(&word.to_ne_bytes());
         }
         let calls = BTreeMap::from([(MEMGETINFO, Ok(Call::Structure(info)))]);
-        let found = pair.differ(&[&format!("/dev/{}", disk.name)], &Drive { calls, bad_below, scsi: None });
+        let found =
+            pair.differ(&[&format!("/dev/{}", disk.name)], &Drive { calls, bad_below, ..Drive::default() });
         differences.add(
             format!("{round} kind {kind}, {megabytes} MiB, pages {page}, at {at}, bad {bad_below}"),
             found,

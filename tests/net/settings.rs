@@ -271,3 +271,28 @@ fn later_events() {
         assert_eq!(link("np0")["altnames"], serde_json::json!(["yy0"]));
     });
 }
+
+/// Whoever asks what a file comes to hears what is wrong with it.
+#[test]
+fn what_is_wrong_is_said_to_who_asks() {
+    inside(|| {
+        add_veth("np0");
+        write(
+            Path::new("/run/systemd/network/00-x.link"),
+            "[Match]\nOriginalName=np0\n[Link]\nMtuBytes=1400\nDuplex=Full\nName=lan0\n",
+        );
+        let said = run(
+            env!("CARGO_BIN_EXE_nameplate"),
+            &["udevadm", "test-builtin", "net_setup_link", "/sys/class/net/np0"],
+        );
+        let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        assert!(out.contains("\nID_NET_NAME=lan0\n"), "{out}");
+        let file = "/run/systemd/network/00-x.link";
+        for line in [
+            format!("{file}:4: no key `MtuBytes` is known here: passed over (write `MTUBytes=`)"),
+            format!("{file}:5: `Duplex=`: `Full` is none of its words; passed over (write `full`)"),
+        ] {
+            assert!(err.contains(&line), "{err}");
+        }
+    });
+}

@@ -164,6 +164,8 @@ ACTION=="change", KERNEL=="LOOP0", RUN+="/bin/sh -c '(umask; cat /run/udev/data/
 SUBSYSTEM=="net", KERNEL=="np0", ACTION!="remove", ENV{NP_NET}="$attr{ifindex}", TAG+="np_net"
 SUBSYSTEM=="net", KERNEL=="np2", ENV{ID_X}="%n"
 SUBSYSTEM=="net", KERNEL=="np3", ENV{ID_Y}="%n"
+SUBSYSTEM=="net", KERNEL=="np4", ACTION=="add", ENV{SYNTH_ARG_NAME}=="1", NAME="np5", ENV{NP_NAMED}="1"
+SUBSYSTEM=="net", KERNEL=="np5", ACTION=="move", IMPORT{db}="NP_NAMED"
 ACTION!="remove", SUBSYSTEM=="mem", KERNEL=="null", SYMLINK+="np/null"
 SUBSYSTEM=="mem", KERNEL=="null", MODE="0622", TAG+="np_b"
 KERNEL=="np-static", OPTIONS+="static_node=np-static", MODE="0604", OWNER="3", TAG+="np_static"

@@ -305,3 +305,47 @@ fn units_and_access_are_properties_and_tags() {
     assert_eq!(tags(&facts()), ["later", "np", "systemd", "uaccess"]);
     assert!(PermissionsExt::mode(&fs::metadata("/dev/loop510000").unwrap().permissions()) != 0);
 }
+
+#[test]
+fn nothing_says_after_the_end_that_events_are_unfinished() {
+    need_devices!();
+    let world = World::new(&[]).standalone();
+    let queue = world.path("root/run/udev/queue");
+    let daemon = world.start();
+    daemon.settle();
+    assert!(!queue.exists());
+    assert_eq!(daemon.run("udevadm", &["control", "--stop-exec-queue"]).status.code(), Some(0));
+    synthesize("/sys/class/mem/full", "change");
+    eventually("the file of the queue", || queue.exists().then_some(()));
+    let world = daemon.stop();
+    assert!(!queue.exists());
+    // mostly nobody listens to events, and that is in order
+    let log = fs::read_to_string(world.path("log")).unwrap();
+    assert!(!log.contains("listeners are not told"), "{log}");
+}
+
+#[test]
+fn a_limit_of_one_is_one_event_after_the_other() {
+    need_devices!();
+    let world = World::new(&[]).standalone();
+    fs::create_dir_all(world.path("root/etc/udev")).unwrap();
+    fs::write(world.path("root/etc/udev/udev.conf"), "children_max=1\n").unwrap();
+    let (first, second, gate) = (world.path("first"), world.path("second"), world.path("gate"));
+    let rule = |kernel: &str, script: String| {
+        format!("KERNEL==\"{kernel}\", ACTION==\"change\", RUN+=\"/bin/sh -c '{script}'\"\n")
+    };
+    let waits = format!("echo >{}; while [ ! -e {} ]; do sleep 0.02; done", first.display(), gate.display());
+    let rules = rule("full", waits) + &rule("zero", format!("echo >{}", second.display()));
+    world.write_rule("50-test.rules", &rules);
+    let daemon = world.start();
+    daemon.settle();
+    synthesize("/sys/class/mem/full", "change");
+    eventually("the first", || first.exists().then_some(()));
+    synthesize("/sys/class/mem/zero", "change");
+    // longer than it takes until others help out where there is no limit
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(!second.exists());
+    fs::write(&gate, "").unwrap();
+    daemon.settle();
+    assert!(second.exists());
+}

@@ -111,6 +111,14 @@ impl Machine {
         self.tree.devices().iter().map(|device| device.devpath()).collect()
     }
 
+    /// True while the device is there.
+    pub(crate) fn has(&self, path: &DevPath) -> bool {
+        match self.tree.source() {
+            Source::Live(sys) => sys.join(path.to_string().trim_start_matches('/')).exists(),
+            Source::Recording(_) => true,
+        }
+    }
+
     /// Its hardware database.
     pub(crate) fn hwdb(&self) -> PathBuf {
         Roots::below(self.root.path()).etc.join("udev/hwdb.bin")

@@ -83,3 +83,34 @@ fn every_method() {
     crate::daemon::eventually("the daemon ends", || (!socket.exists()).then_some(()));
     let _world = daemon.stop();
 }
+
+#[test]
+fn a_trace_says_what_each_rule_finds() {
+    if !nix::unistd::geteuid().is_root() {
+        return skip("needs root");
+    }
+    let world = World::new(&[]).standalone();
+    let rules =
+        "KERNEL==\"null\", SUBSYSTEM==\"mem\", ENV{NP}=\"1\"\nKERNEL==\"null\", ENV{NP}==\"2\", TAG+=\"x\"\n";
+    world.write_rule("50-test.rules", rules);
+    let daemon = world.start();
+    let mut peer =
+        Peer(BufReader::new(UnixStream::connect(daemon.path("root/run/udev/io.systemd.Udev")).unwrap()));
+    let mut lines = |enable: bool| {
+        let before = daemon.log().len();
+        peer.call("io.systemd.Udev.SetTrace", json!({ "enable": enable }));
+        std::fs::write("/sys/class/mem/null/uevent", "change").unwrap();
+        daemon.settle();
+        // the log is written by a thread of its own: what a reload says comes after it
+        daemon.ask("reload", &[]);
+        let of_rules = |line: &&str| line.contains("50-test.rules:") && line.contains("DEBUG");
+        let text = daemon.log().split_off(before);
+        text.lines().filter(of_rules).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let traced = lines(true);
+    for part in ["subsystem", "PASS (\"mem\")", "property.NP", "FAIL (\"1\")"] {
+        assert!(traced.iter().any(|line| line.contains(part)), "{part} in {traced:#?}");
+    }
+    assert!(!traced.iter().any(|line| line.contains("tag")), "{traced:#?}");
+    assert_eq!(lines(false), [""; 0]);
+}

@@ -54,7 +54,7 @@ fn deeds(arguments: &Arguments, node: LinkName, has_media: bool) -> Vec<Deed> {
     if arguments.has(b'l') && has_media {
         deeds.push(Deed::Door { node: node.clone(), lock: true });
     }
-    if arguments.has(b'u') || arguments.has(b'e') {
+    if (arguments.has(b'u') && has_media) || arguments.has(b'e') {
         deeds.push(Deed::Door { node: node.clone(), lock: false });
     }
     if arguments.has(b'e') {

@@ -113,7 +113,7 @@ static FUNCTION: &[(&str, Take<Function>)] = &[
 ];
 
 /// Keys of things that a card does by itself, and their names for ethtool; one that ends in `-` is several.
-static OFFLOADS: [(&str, &str); 13] = [
+static OFFLOADS: [(&str, &str); 15] = [
     ("ReceiveChecksumOffload", "rx-checksum"),
     ("TransmitChecksumOffload", "tx-checksum-"),
     ("TCPSegmentationOffload", "tx-tcp-segmentation"),
@@ -127,6 +127,9 @@ static OFFLOADS: [(&str, &str); 13] = [
     ("ReceiveVLANCTAGFilter", "rx-vlan-filter"),
     ("TransmitVLANSTAGHardwareAcceleration", "tx-vlan-stag-hw-insert"),
     ("NTupleFilter", "rx-ntuple-filter"),
+    // of version 258
+    ("ReceiveFCS", "rx-fcs"),
+    ("ReceiveAll", "rx-all"),
 ];
 
 #[derive(Clone, Copy)]

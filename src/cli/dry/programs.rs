@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bstr::{BString, ByteSlice};
 
@@ -12,6 +12,7 @@ use crate::decide::{ProgramRunner, SkippedPrograms};
 use crate::properties::Properties;
 use crate::roots::Roots;
 use crate::rules::host::ProgramOutput;
+use crate::sys::process::Limit;
 
 /// Keeps in mind which programs were asked for, and leaves it to another whether they run.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(in crate::cli) struct Asked {
 
 impl Asked {
     /// With directories and the longest time of a program: they run.
-    pub(in crate::cli) fn new(run: Option<(&Roots, Duration)>) -> Self {
+    pub(in crate::cli) fn new(run: Option<(&Roots, Limit)>) -> Self {
         let runner: Box<dyn ProgramRunner> = match run {
             Some((roots, longest)) => Box::new(Programs::new(roots, longest)),
             None => Box::new(SkippedPrograms::default()),

@@ -1,6 +1,7 @@
 //! `udevadm control`: tells the device manager what to do.
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -48,7 +49,7 @@ pub(super) struct Options {
     /// Longest wait for the answer
     #[arg(long, short, value_name = "SECONDS", default_value = "60")]
     timeout: String,
-    /// Put the rules and configuration files that the service manager's credentials hold below /run/udev
+    /// Make files in /run/udev of the rules and the configuration among the service manager's credentials
     #[arg(long)]
     load_credentials: bool,
     #[arg(hide = true)]
@@ -136,7 +137,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
         return Err(Refused::new("No control command option is specified."));
     }
     if options.load_credentials {
-        credentials::load(&machine)?;
+        let dir = std::env::var_os("CREDENTIALS_DIRECTORY");
+        credentials::load(dir.as_deref().map(Path::new), &context.roots)?;
     }
     if nothing { Ok(0) } else { send(&machine, &messages, &calls, timeout) }
 }

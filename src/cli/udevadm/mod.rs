@@ -195,6 +195,12 @@ fn with_equals(arguments: impl IntoIterator<Item = OsString>) -> impl Iterator<I
     })
 }
 
+/// Says which systemd's programs these stand in for.
+pub(super) fn version() -> ExitCode {
+    let _nobody_reads = writeln!(io::stdout(), "{VERSION}");
+    ExitCode::SUCCESS
+}
+
 /// Answers as udevadm: `arguments` begin behind the program's name.
 pub(super) fn main(common: Common, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = std::iter::once(OsString::from(NAME)).chain(with_equals(arguments));
@@ -202,10 +208,7 @@ pub(super) fn main(common: Common, arguments: impl IntoIterator<Item = OsString>
         command().try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) if error.kind() == clap::error::ErrorKind::DisplayVersion => {
-            let _nobody_reads = writeln!(io::stdout(), "{VERSION}");
-            return ExitCode::SUCCESS;
-        }
+        Err(error) if error.kind() == clap::error::ErrorKind::DisplayVersion => return version(),
         Err(error) => {
             let _nobody_reads = error.print();
             return ExitCode::from(u8::from(error.use_stderr()));

@@ -48,8 +48,7 @@ impl Engine {
     /// mount changes what is on it. Disks that are made from others, or by a user, are left alone.
     pub(in crate::daemon) fn make_read_only(&self, uevent: &Uevent) {
         let asked = self.site.read_only_disks && self.site.reach == Reach::Everything;
-        let is_disk = uevent.subsystem == "block" && !disk::stays_writable(uevent.devpath.last());
-        if !asked || !is_disk || uevent.action != Action::Add {
+        if !asked || !becomes_read_only(uevent) {
             return;
         }
         let name = uevent.devname().and_then(|name| LinkName::new(name).ok());
@@ -202,6 +201,43 @@ impl Engine {
     pub(super) fn delete_record(&self, id: &DeviceId) {
         if let Err(error) = self.database.delete(id) {
             tracing::error!(%error, "the next start finds a record of a device that is gone");
+        }
+    }
+}
+
+/// True for an event with which a disk becomes read-only.
+fn becomes_read_only(uevent: &Uevent) -> bool {
+    let is_disk = uevent.subsystem == "block" && !disk::stays_writable(uevent.devpath.last());
+    is_disk && uevent.action == Action::Add
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SeqNum;
+
+    #[test]
+    fn which_disks_become_read_only() {
+        for (action, subsystem, name, expected) in [
+            (Action::Add, "block", "sda", true),
+            (Action::Add, "block", "sda1", true),
+            (Action::Add, "block", "nvme0n1", true),
+            (Action::Add, "block", "ram0", true),
+            (Action::Change, "block", "sda", false),
+            (Action::Bind, "block", "sda", false),
+            (Action::Remove, "block", "sda", false),
+            (Action::Add, "bdi", "sda", false),
+            (Action::Add, "block", "dm-0", false),
+            (Action::Add, "block", "md127", false),
+            (Action::Add, "block", "drbd1", false),
+            (Action::Add, "block", "loop0", false),
+            (Action::Add, "block", "loop0p1", false),
+            (Action::Add, "block", "nbd3", false),
+            (Action::Add, "block", "zram0", false),
+        ] {
+            let path = DevPath::new(format!("/devices/x/{name}").as_bytes()).unwrap();
+            let uevent = Uevent::from_facts(action, path, subsystem.into(), SeqNum(1), Default::default());
+            assert_eq!(becomes_read_only(&uevent), expected, "{action} {subsystem} {name}");
         }
     }
 }

@@ -5,12 +5,15 @@
 mod again;
 mod beside;
 mod carry_out;
+mod marks;
 mod take_over;
 
 pub use self::beside::complete;
+use self::marks::{PROCESSING, with};
 pub(super) use self::take_over::Present;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -39,22 +42,12 @@ use crate::roots::Roots;
 use crate::rules::compile::Compiled;
 use crate::rules::eval::Job;
 use crate::rules::toml::{Accounts, accounts_of};
-use crate::rules::trace::Unobserved;
+use crate::rules::trace::{Trace, Unobserved};
 use crate::store::database::Database;
 use crate::store::index::Indexes;
 use crate::store::record::Record;
+use crate::sys::process::Limit;
 use crate::uevent::Uevent;
-
-/// In a record while the programs of its last event have not ended; systemd's name for the same.
-const PROCESSING: &str = "ID_PROCESSING";
-/// In the record of an interface that is about to get another name; systemd's too.
-const RENAMING: &str = "ID_RENAMING";
-
-fn with(record: &Record, mark: &str) -> Record {
-    let mut record = record.clone();
-    let _valid = record.properties.set(mark, "1");
-    record
-}
 
 /// How far the daemon's arm reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,8 +79,8 @@ pub struct Site {
     pub resolve_names: ResolveNames,
     /// The longest time that the programs of one event have together.
     pub event_timeout: Duration,
-    /// The longest time that one program has.
-    pub program_timeout: Duration,
+    /// The longest time that one program has, and what it is told then.
+    pub program_limit: Limit,
     /// How long an event waits before each of the programs at its end.
     pub exec_delay: Duration,
     /// Disks are made read-only when they are added.
@@ -107,6 +100,16 @@ pub struct Handled {
     pub changed: bool,
     /// Why a part of it could not be done that listeners have to know of: an interface does not have its name.
     pub failed: Option<Errno>,
+}
+
+/// What is known of a device when its event begins.
+struct Known<'e> {
+    /// The event; its record says already that it has begun.
+    event: Event<'e>,
+    /// The record that its last event left.
+    old: Option<&'e Record>,
+    /// Programs of rules run, and what builtins ask for is done.
+    runs: bool,
 }
 
 /// All that events share.
@@ -130,6 +133,8 @@ pub struct Engine {
     origins: Origins,
     /// A former run has come to the end of its start in this very system, not in the initramfs before it.
     began_here: bool,
+    /// What each rule finds and does is logged.
+    traced: AtomicBool,
     /// What udevd knows of devices, beside one.
     udevds: Option<OthersRecords>,
 }
@@ -159,7 +164,7 @@ impl Engine {
             names: Names::new(farm),
             database,
             numbers: Indexes::new(&site.state_dir),
-            programs: Programs::new(&site.roots, site.program_timeout),
+            programs: Programs::new(&site.roots, site.program_limit),
             shared: builtin::Shared::new(&site.roots),
             globals: Globals::default(),
             deeds: Deeds::new(&site.roots),
@@ -167,6 +172,7 @@ impl Engine {
             memory: Memory::default(),
             origins: Origins::default(),
             began_here: here::is_marked(&site.run_dir, &site.roots.top()),
+            traced: AtomicBool::new(false),
             udevds: site.beside_udevd.then(|| OthersRecords::new(&site.roots)),
             site,
         })
@@ -207,6 +213,11 @@ impl Engine {
     pub(super) fn runs_programs(&self, plan: &Plan) -> bool {
         let at_the_end = plan.run.iter().any(|given| matches!(given.value, Job::Program(_)));
         at_the_end || plan.event.id.as_ref().is_some_and(|id| self.memory.has(id))
+    }
+
+    /// From now on what each rule finds and does is logged, or not.
+    pub(super) fn set_trace(&self, on: bool) {
+        self.traced.store(on, Ordering::Relaxed);
     }
 
     /// The device directory.
@@ -277,7 +288,7 @@ impl Engine {
         uevent: &Uevent,
         wanted: impl Fn() -> bool,
     ) -> Option<Handled> {
-        let finished = |old: &Record| self.began_here && old.properties.get(PROCESSING).is_none();
+        let finished = |old: &Record| self.began_here && marks::is_finished(old);
         self.carry_through(rules, uevent, |old| !old.is_some_and(finished), wanted)
     }
 
@@ -292,33 +303,28 @@ impl Engine {
         let before = self.id_before(uevent).filter(|before| *before != id);
         let device = self.enter(uevent);
         let old = self.record(before.as_ref().unwrap_or(&id));
-        let handled = self.carry_with(rules, uevent, device, old, runs, wanted);
+        // What a former run has done to a device is not done again: its user may have changed it since.
+        let runs = runs(old.as_ref());
+        let begun = old.as_ref().filter(|_| runs && before.is_none());
+        let begun = begun.and_then(|old| self.begin(uevent, &id, old));
+        let record = begun.as_ref().or(old.as_ref());
+        let event = Event { uevent, device: device.as_ref(), record };
+        let handled = self.carry_with(rules, &Known { event, old: old.as_ref(), runs }, wanted);
         if let Some(before) = before.filter(|_| handled.is_some()) {
             self.tell(Some(&before), &self.forget(&before));
         }
         handled
     }
 
-    fn carry_with(
-        &self,
-        rules: &Compiled,
-        uevent: &Uevent,
-        device: Option<Device>,
-        old: Option<Record>,
-        runs: impl FnOnce(Option<&Record>) -> bool,
-        wanted: impl Fn() -> bool,
-    ) -> Option<Handled> {
-        let id = uevent.device_id();
-        let event = Event { uevent, device: device.as_ref(), record: old.as_ref() };
+    fn carry_with(&self, rules: &Compiled, known: &Known<'_>, wanted: impl Fn() -> bool) -> Option<Handled> {
+        let id = known.event.uevent.device_id();
         self.memory.forget(&id);
         let asking = self.asking(&id);
-        // What a former run has done to a device is not done again: its user may have changed it since.
-        let runs = runs(old.as_ref());
-        let deeds: &dyn DeedRunner = if runs { &self.deeds } else { &NoDeeds };
+        let deeds: &dyn DeedRunner = if known.runs { &self.deeds } else { &NoDeeds };
         match self.site.reach {
-            Reach::LinkDir => self.carry(rules, &event, runs, wanted, Unwriting::new(&asking, &self.numbers)),
-            Reach::Companion => self.carry(rules, &event, runs, wanted, self.live(&asking, &NoDeeds)),
-            Reach::Everything => self.carry(rules, &event, runs, wanted, self.live(&asking, deeds)),
+            Reach::LinkDir => self.carry(rules, known, wanted, Unwriting::new(&asking, &self.numbers)),
+            Reach::Companion => self.carry(rules, known, wanted, self.live(&asking, &NoDeeds)),
+            Reach::Everything => self.carry(rules, known, wanted, self.live(&asking, deeds)),
         }
     }
 
@@ -329,34 +335,41 @@ impl Engine {
     fn carry<E: Effects>(
         &self,
         rules: &Compiled,
-        event: &Event<'_>,
-        first: bool,
+        known: &Known<'_>,
         wanted: impl Fn() -> bool,
         effects: E,
     ) -> Option<Handled> {
-        let (uevent, old, id) = (event.uevent, event.record, event.uevent.device_id());
+        let Known { event, old, runs } = known;
+        let (uevent, id) = (event.uevent, event.uevent.device_id());
         let deadline = self.deadline();
         let mut host = EventHost::new(self.surroundings(), event, deadline, effects);
-        let plan = decide(rules, event, &self.site.roots, &mut host, &mut Unobserved);
+        let mut plan = if self.traced.load(Ordering::Relaxed) {
+            let mut trace = Trace::default();
+            let plan = decide(rules, event, &self.site.roots, &mut host, &mut trace);
+            report::trace(&trace);
+            plan
+        } else {
+            decide(rules, event, &self.site.roots, &mut host, &mut Unobserved)
+        };
+        // a rule may have taken it over from the record
+        plan.drop_property(PROCESSING);
         if !wanted() {
             return None;
         }
         // To the end of the event.
         let _louder = plan.log_level.map(log::here);
         report::decided(&plan);
-        let runs = !plan.run.is_empty() && first;
         let removed = uevent.action == Action::Remove;
-        let record = if removed { last_record(&plan, old) } else { self.new_record(&id, &plan, old) };
-        let changed = removed || old != Some(&record);
-        let mut failed = None;
+        let failed = if removed || !runs { None } else { self.rename(&id, &mut plan, event.record) };
+        let runs = !plan.run.is_empty() && *runs;
+        let record =
+            if removed { last_record(&plan, *old) } else { self.new_record(&id, &plan, event.record) };
+        let changed = removed || *old != Some(&record);
         let links = if removed {
             self.withdraw(&id, &plan)
         } else {
-            if first {
-                failed = self.rename(&id, &plan, &record);
-            }
             let written = if runs { with(&record, PROCESSING) } else { record.clone() };
-            self.carry_out(&id, old, &plan, &written)
+            self.carry_out(&id, *old, &plan, &written)
         };
         if runs {
             let mut environment = plan.shown_properties(&record, &self.site.roots);
@@ -373,15 +386,6 @@ impl Engine {
             self.write_record(&id, &record);
         }
         Some(Handled { plan, links, record, changed, failed })
-    }
-
-    /// Gives an interface its name. Till then its record says that it will have another.
-    fn rename(&self, id: &DeviceId, plan: &Plan, record: &Record) -> Option<Errno> {
-        if self.site.reach != Reach::Everything || plan.netif.is_none() {
-            return None;
-        }
-        self.write_record(id, &with(record, RENAMING));
-        event::interface(&self.interface_names, plan)
     }
 
     fn surroundings(&self) -> Surroundings<'_> {

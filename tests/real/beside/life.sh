@@ -7,14 +7,15 @@ net() { echo "n$(cat "/sys/class/net/$1/ifindex")"; }
 ids() {
     for n in 0 1 2; do echo "b7:$((loop + n))"; done
     [ -z "$zram" ] || echo "b$(cat "/sys/block/zram$zram/dev")"
-    echo c1:3 c1:5 $(net lo) $(net np0) $(net np1) $(net np2) +drivers:np:none
+    echo c1:3 c1:5 $(net lo) $(net np0) $(net np1) $(net np2) $(net np4) +drivers:np:none
 }
 devices=$(for n in 0 1 2; do echo "/sys/block/loop$((loop + n))"; done)
 [ -z "$zram" ] || devices="$devices /sys/block/zram$zram"
 devices="$devices /sys/class/mem/null /sys/class/mem/zero"
 ip link add np0 type veth peer name np1
 ip tuntap add np2 mode tun
-devices="$devices /sys/class/net/np0 /sys/class/net/np1 /sys/class/net/np2 /sys/class/net/lo"
+ip tuntap add np4 mode tun
+devices="$devices /sys/class/net/np0 /sys/class/net/np1 /sys/class/net/np2 /sys/class/net/np4 /sys/class/net/lo"
 all=$(ids)
 
 start "$manager"
@@ -26,6 +27,11 @@ listen
     for device in $devices; do ask change "$device"; done
     settle
     show changed $all
+    # a rule gives another name: what listeners hear before the kernel says it
+    ask add /sys/class/net/np4 NAME=1
+    settle
+    heard move net/np5
+    settle
     echo "== while a program ran: umask and record"
     # the mark is newer than systemd 252
     grep -c '^E:ID_PROCESSING=1$' /run/np-at-run >"$work/processing" || true

@@ -61,8 +61,8 @@ stop() {
     kill $pid
     wait $pid || true
 }
-# Asks the kernel for an event of a device. By the number it is told from what others ask for on this machine.
-ask() { echo "$1 $(printf %08d "$loop")-0520-4520-8520-520520520520" >"$2/uevent"; }
+# Asks the kernel for an event of a device, with KEY=VALUE if given. By the number it is told from what others ask for on this machine.
+ask() { echo "$1 $(printf %08d "$loop")-0520-4520-8520-520520520520${3:+ $3}" >"$2/uevent"; }
 # Waits until every event so far is over.
 settle() {
     case $running in

@@ -14,7 +14,7 @@ fn wanted(lines: &str) -> Result<Wanted, String> {
     Ok(wanted)
 }
 
-/// Every key of `[Link]` and `[SR-IOV]` of version 257, with a value that it takes.
+/// Every key of `[Link]` of version 257, and two of 258, with a value that it takes.
 const EVERY_KEY: &str = "Description=x\nAlias=x\n\
     MACAddressPolicy=persistent\nMACAddress=02:00:00:00:00:01\nNamePolicy=keep kernel database onboard slot path mac\n\
     Name=lan0\nAlternativeNamesPolicy=database onboard slot path mac\nAlternativeName=long-name\nTransmitQueues=4\n\
@@ -24,7 +24,7 @@ const EVERY_KEY: &str = "Description=x\nAlias=x\n\
     GenericSegmentationOffload=no\nGenericReceiveOffload=no\nGenericReceiveOffloadHardware=no\n\
     LargeReceiveOffload=no\nReceivePacketSteeringCPUMask=0-1\nReceiveVLANCTAGHardwareAcceleration=no\n\
     TransmitVLANCTAGHardwareAcceleration=no\nReceiveVLANCTAGFilter=no\nTransmitVLANSTAGHardwareAcceleration=no\n\
-    NTupleFilter=no\nRxChannels=1\nTxChannels=1\nOtherChannels=1\nCombinedChannels=max\nRxBufferSize=1\n\
+    NTupleFilter=no\nReceiveFCS=no\nReceiveAll=no\nRxChannels=1\nTxChannels=1\nOtherChannels=1\nCombinedChannels=max\nRxBufferSize=1\n\
     RxMiniBufferSize=1\nRxJumboBufferSize=1\nTxBufferSize=max\nRxFlowControl=yes\nTxFlowControl=yes\n\
     AutoNegotiationFlowControl=yes\nGenericSegmentOffloadMaxBytes=64K\nGenericSegmentOffloadMaxSegments=10\n\
     UseAdaptiveRxCoalesce=yes\nUseAdaptiveTxCoalesce=yes\nRxCoalesceSec=1ms\nRxCoalesceIrqSec=1ms\n\
@@ -37,7 +37,7 @@ const EVERY_KEY: &str = "Description=x\nAlias=x\n\
 #[test]
 fn every_key_is_taken_and_taken_back() {
     let all = wanted(EVERY_KEY).unwrap();
-    assert_eq!((all.coalesce.len(), all.offloads.len(), all.mtu), (22, 13, Some(9216)));
+    assert_eq!((all.coalesce.len(), all.offloads.len(), all.mtu), (22, 15, Some(9216)));
     assert!(all.coalesce.contains(&(21, 2)) && all.coalesce.contains(&(8, 1_000_000)));
     let taken_back: String =
         EVERY_KEY.lines().map(|line| format!("{}=\n", line.split_once('=').unwrap().0)).collect();

@@ -29,6 +29,9 @@ pub trait DeviceManager: Send + Sync {
     /// Logs so much, as syslog counts (0 to 7); `None`: as configured.
     fn set_log_level(&self, level: Option<u8>);
 
+    /// Logs what each rule that is looked at finds and does, or does so no longer.
+    fn set_trace(&self, on: bool);
+
     /// Begins no event from now on, or does again.
     fn pause(&self, paused: bool);
 

@@ -152,7 +152,7 @@ fn udev(manager: &dyn DeviceManager, method: &str, parameters: Value) -> Answer 
     match method {
         "SetTrace" => {
             let Trace { enable } = take(parameters, "enable")?;
-            manager.set_log_level(enable.then_some(7));
+            manager.set_trace(enable);
         }
         "SetChildrenMax" => {
             let ChildrenMax { number } = take(parameters, "number")?;
@@ -172,7 +172,7 @@ fn udev(manager: &dyn DeviceManager, method: &str, parameters: Value) -> Answer 
         }
         "Revert" => {
             none(&parameters)?;
-            manager.set_log_level(None);
+            manager.set_trace(false);
             manager.set_children_max(None);
             manager.clear_globals();
         }
