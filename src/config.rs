@@ -25,6 +25,8 @@ use crate::roots::Roots;
 pub const FILE_NAME: &str = "nameplate.toml";
 /// The directory beside it whose files are read after it.
 pub const DROP_IN_DIR: &str = "conf.d";
+/// Most threads that carry out events, whoever asks for more.
+pub const MOST_WORKERS: usize = 1024;
 
 /// Codes of the diagnostics of this module.
 pub mod codes {
@@ -207,7 +209,7 @@ pub const KEYS: &[Key] = &[
         kind: "whole number, 0 to 1024",
         default: Some("0"),
         doc: "How many threads carry out events. 0 is one for each processor.",
-        set: |c, v| value::whole(v, 0, 1024).map(|n| c.workers = NonZeroUsize::new(n)),
+        set: |c, v| value::whole(v, 0, MOST_WORKERS).map(|n| c.workers = NonZeroUsize::new(n)),
     },
     Key {
         name: "event_timeout",

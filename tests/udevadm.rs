@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+#[path = "udevadm/behaviour.rs"]
+mod behaviour;
 mod common;
 #[path = "common/daemon.rs"]
 #[allow(dead_code)] // shared with other tests

@@ -24,6 +24,33 @@ use crate::probe::{self, Role};
 use crate::properties::Properties;
 use crate::roots::Roots;
 
+/// A name of this program under which it has a command table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Called {
+    /// Its own.
+    Nameplate,
+    /// That of systemd's tool.
+    Udevadm,
+}
+
+impl Called {
+    /// The table.
+    pub(super) fn command(self) -> clap::Command {
+        match self {
+            Called::Nameplate => super::command(),
+            Called::Udevadm => super::udevadm::command(),
+        }
+    }
+
+    /// The section of the manual: programs, or those of the administrator.
+    pub(super) fn section(self) -> &'static str {
+        match self {
+            Called::Nameplate => "1",
+            Called::Udevadm => "8",
+        }
+    }
+}
+
 /// As long as udev gives an event.
 const LONGEST: Duration = Duration::from_secs(180);
 

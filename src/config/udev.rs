@@ -36,7 +36,9 @@ const WORDS: &[Word] = &[
         on_command_line: &["udev.children_max"],
         alone: "",
         // more threads than that wait for each other
-        set: |c, v| v.parse().ok().map(|n: usize| c.children_max = NonZeroUsize::new(n.min(1024))),
+        set: |c, v| {
+            v.parse().ok().map(|n: usize| c.children_max = NonZeroUsize::new(n.min(super::MOST_WORKERS)))
+        },
     },
     Word {
         in_file: Some("exec_delay"),

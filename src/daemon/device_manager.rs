@@ -14,6 +14,7 @@ use super::core::{Core, limit_of};
 use super::engine::Reach;
 use super::reader;
 use super::workers::Workers;
+use crate::config::MOST_WORKERS;
 use crate::ids::SeqNum;
 
 /// A wait looks so often whether the daemon ends.
@@ -91,7 +92,13 @@ impl DeviceManager for Manager {
 
     fn set_children_max(&self, count: Option<usize>) {
         let configured = || limit_of(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner));
-        self.0.children_max.store(count.unwrap_or_else(configured), Ordering::Relaxed);
+        let wanted = count.unwrap_or_else(configured);
+        // each is a thread: more than the configuration may ask for would take the machine's memory
+        let most = wanted.min(MOST_WORKERS);
+        if wanted > most {
+            tracing::warn!("no more than {most} events are handled at a time");
+        }
+        self.0.children_max.store(most, Ordering::Relaxed);
         Workers::reinforce(&self.0);
     }
 

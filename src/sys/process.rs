@@ -17,6 +17,7 @@ use bstr::BString;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, killpg};
 use nix::unistd::Pid;
 
@@ -376,6 +377,25 @@ pub fn heed_inherited_signals() {
         // SAFETY: the usual action runs no code of this process
         let _known = unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) };
     }
+}
+
+/// Has the program that `command` starts get `signal` when the thread that starts it ends first.
+pub fn end_with_us(command: &mut Command, signal: Signal) {
+    let parent = Pid::this();
+    let arm = move || {
+        prctl::set_pdeathsig(signal)?;
+        // who has ended already sends no signal any more
+        if Pid::parent() == parent { Ok(()) } else { Err(Errno::ECHILD.into()) }
+    };
+    // SAFETY: the closure runs between fork and exec; it calls prctl(2) and getppid(2) and allocates nothing
+    unsafe { command.pre_exec(arm) };
+}
+
+/// Ends this process as a writer to a pipe ends that nobody reads, which is what programs are used to.
+pub fn end_by_sigpipe() {
+    // SAFETY: the usual action runs no code of this process
+    let _known = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    let _ended = nix::sys::signal::raise(Signal::SIGPIPE);
 }
 
 /// A process that is meant even when its number is another's by now: pidfd_open(2).

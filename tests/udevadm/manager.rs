@@ -68,6 +68,9 @@ until udevadm settle --timeout=90 && [ ! -e /run/udev/queue ]; do :; done
 udevadm control --log-level=debug
 udevadm control --children-max=1
 udevadm trigger --settle --subsystem-match=mem
+# more than there can be is as many as there can be
+udevadm control -m 2147483647
+udevadm control --ping
 udevadm control -m 0 -l info
 fails udevadm control --children-max=-1 2>/run/err
 

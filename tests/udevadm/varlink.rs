@@ -39,6 +39,7 @@ fn every_method() {
     let invalid = "org.varlink.service.InvalidParameter";
     for (method, parameters, expected) in [
         ("service.Ping", json!({}), None),
+        ("service.Ping", json!({ "x": 1 }), Some(invalid)),
         ("service.SetLogLevel", json!({ "level": 7 }), None),
         ("service.SetLogLevel", json!({ "level": 8 }), Some(invalid)),
         ("service.SetLogLevel", json!({ "level": -1 }), Some(invalid)),
@@ -46,8 +47,16 @@ fn every_method() {
         ("Udev.SetTrace", json!({}), Some(invalid)),
         ("Udev.SetChildrenMax", json!({ "number": 3 }), None),
         ("Udev.SetChildrenMax", json!({ "number": "x" }), Some(invalid)),
+        ("Udev.SetChildrenMax", json!({ "number": -1 }), Some(invalid)),
+        ("Udev.SetChildrenMax", json!({ "number": 99_999_999_999_u64 }), Some(invalid)),
+        // more than there can be is as many as there can be
+        ("Udev.SetChildrenMax", json!({ "number": u32::MAX }), None),
+        ("Udev.SetChildrenMax", json!({ "number": 0 }), None),
         ("Udev.SetEnvironment", json!({ "assignments": ["A=1", "B=2", "C=x"] }), None),
         ("Udev.SetEnvironment", json!({ "assignments": ["D=1", "nothing"] }), Some(invalid)),
+        ("Udev.SetEnvironment", json!({ "assignments": ["E=1", "F=x\ny"] }), Some(invalid)),
+        ("Udev.SetEnvironment", json!({ "assignments": ["=1"] }), Some(invalid)),
+        ("Udev.SetEnvironment", json!({ "assignments": "G=1" }), Some(invalid)),
         ("Udev.SetEnvironment", json!({ "assignments": ["C="] }), None),
         ("Udev.StopExecQueue", json!({}), None),
         ("service.Ping", json!({}), None),

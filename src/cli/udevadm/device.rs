@@ -151,6 +151,13 @@ impl Known {
         self.device.subsystem()
     }
 
+    /// The bus of a driver, which its id has.
+    pub(super) fn driver_subsystem(&self) -> Option<BString> {
+        let is_driver = self.subsystem().is_some_and(|name| name == "drivers");
+        let id = self.id().filter(|_| is_driver)?;
+        id.splitn_str(3, b":").nth(1).map(BString::from)
+    }
+
     pub(super) fn driver(&self, machine: &Machine) -> Option<BString> {
         Reader::new(machine.tree()).driver(&self.device)
     }

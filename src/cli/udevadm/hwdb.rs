@@ -1,5 +1,6 @@
 //! `udevadm hwdb`: asks the hardware database, or builds it.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -28,6 +29,9 @@ pub(super) struct Options {
     /// The file system of another machine
     #[arg(long, short, value_name = "PATH")]
     root: Option<PathBuf>,
+    /// Accepted and without effect
+    #[arg(hide = true)]
+    ignored: Vec<OsString>,
 }
 
 /// Runs the verb.

@@ -39,6 +39,7 @@ pub(super) struct Listener {
     socket: OwnedFd,
     source: Source,
     batch: Batch,
+    lost: bool,
 }
 
 /// Room for one datagram.
@@ -58,17 +59,25 @@ impl Listener {
         setsockopt(&socket, sockopt::PassCred, &true)?;
         let group = if source == Source::Kernel { 1 } else { monitor::GROUP };
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, group))?;
-        Ok(Self { socket, source, batch: Batch::new(SLOT) })
+        Ok(Self { socket, source, batch: Batch::new(SLOT), lost: false })
     }
 
-    /// The events that are there. Lost ones are no error: who waits looks again.
+    /// True when the kernel has dropped events since it was asked last: the buffer was full.
+    pub(super) fn has_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// The events that are there.
     pub(super) fn receive(&mut self) -> Vec<Event> {
         let mut out = Vec::new();
         loop {
             match self.batch.receive(self.socket.as_fd()) {
                 Ok(0) => return out,
                 Ok(_) => {}
-                Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => continue,
+                Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => {
+                    self.lost = true;
+                    continue;
+                }
                 Err(_) => return out,
             }
             for datagram in self.batch.datagrams() {

@@ -71,6 +71,16 @@ pub(super) fn absolute(context: &Context, argument: &OsStr, below: Below) -> Opt
     Some(PathBuf::from(OsStr::from_bytes(&[top.as_os_str().as_bytes(), b"/", bytes].concat())))
 }
 
+/// Where a path below `/dev` or `/sys` is, whatever tree is meant.
+pub(super) fn below_roots(context: &Context, path: &Path) -> PathBuf {
+    let (roots, bytes) = (&context.roots, path.as_os_str().as_bytes());
+    match (device_arg::below_dev(bytes), device_arg::below_sys(bytes)) {
+        (Some(below), _) => roots.dev.join(OsStr::from_bytes(below.trim_start_with(|c| c == '/'))),
+        (_, Some(below)) => roots.sys.join(OsStr::from_bytes(below.trim_start_with(|c| c == '/'))),
+        _ => path.into(),
+    }
+}
+
 /// True when an argument is looked up by its node.
 pub(super) fn is_below_dev(context: &Context, argument: &OsStr, below: Below) -> bool {
     let path = absolute(context, argument, below).or_else(|| unit(argument.as_bytes()));

@@ -14,6 +14,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::context::{Common, Context};
 use super::exit::Failure;
+use crate::config::ResolveNames;
+use crate::sys::process;
 
 mod cat;
 mod connection;
@@ -22,11 +24,14 @@ mod credentials;
 mod device;
 mod hwdb;
 mod info;
+mod json;
 mod listen;
 mod locate;
 mod lock;
+mod look;
 mod monitor;
 mod queue;
+mod seconds;
 mod select;
 mod settle;
 mod test;
@@ -87,9 +92,13 @@ impl Refused {
 }
 
 impl From<io::Error> for Refused {
-    /// Writing the output failed: a reader that has enough is no failure, and of another nobody would hear.
+    /// Writing the output failed. Where nobody reads any more this ends as other programs do, whose exit code scripts
+    /// with `pipefail` know.
     fn from(error: io::Error) -> Self {
-        Self(if error.kind() == io::ErrorKind::BrokenPipe { String::new() } else { error.to_string() })
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            process::end_by_sigpipe();
+        }
+        Self(reason(&error))
     }
 }
 
@@ -109,6 +118,20 @@ fn reason(error: &io::Error) -> String {
         .map_or_else(|| error.to_string(), |raw| nix::errno::Errno::from_raw(raw).desc().into())
 }
 
+/// A yes or no as systemd reads it.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
+        "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// When users and groups are looked up.
+fn resolve_names(text: &str) -> Option<ResolveNames> {
+    ResolveNames::WORDS.iter().find(|(word, _)| *word == text).map(|(_, when)| *when)
+}
+
 /// True when the program was called by the name.
 pub(super) fn is_called(program: Option<&OsString>) -> bool {
     program.and_then(|path| Path::new(path).file_name()) == Some(OsStr::new(NAME))
@@ -124,8 +147,14 @@ pub(super) struct Options {
 }
 
 /// The command table.
-fn command() -> clap::Command {
-    let overriding = |verb: clap::Command| verb.args_override_self(true).infer_long_args(true);
+pub(super) fn command() -> clap::Command {
+    // what stands behind an option that wants a value is that value, whatever it begins with
+    let with_value = |arg: clap::Arg| {
+        let takes = arg.get_action().takes_values() && !arg.is_positional();
+        if takes { arg.allow_hyphen_values(true) } else { arg }
+    };
+    let overriding =
+        |verb: clap::Command| verb.args_override_self(true).infer_long_args(true).mut_args(with_value);
     // the filters of `trigger` have letters of their own, which mean something else to `info`
     let letters = [
         ("subsystem_match", 's'),
@@ -140,7 +169,12 @@ fn command() -> clap::Command {
     let lettered = |verb: clap::Command| {
         letters.iter().fold(verb, |verb, (name, letter)| verb.mut_arg(name, |arg| arg.short(*letter)))
     };
-    Cli::command().mut_subcommands(overriding).mut_subcommand("trigger", lettered)
+    Cli::command()
+        .mut_subcommands(overriding)
+        .mut_subcommand("trigger", lettered)
+        .mut_subcommand("test-builtin", |verb| {
+            verb.after_help(format!("Builtins:\n{}", test_builtin::names()))
+        })
 }
 
 /// Writes `info -w5` as `info -w=5`: a value that may be missing stands right behind its letter for udevadm, and behind an

@@ -1,21 +1,24 @@
 //! `udevadm monitor`: events as they come.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 
 use bstr::{BString, ByteSlice};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::device::Machine;
 use super::listen::{Event, Listener, Source};
-use super::{Ended, Refused, reason};
+use super::{Ended, Refused, queue, reason};
 use crate::cli::context::Context;
 
 /// Show events as they come from the kernel, and when they have been handled
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// The properties too
-    #[arg(long, short, alias = "environment")]
+    #[arg(long, short, alias = "environment", short_alias = 'e')]
     property: bool,
     /// Only the kernel's
     #[arg(long, short)]
@@ -41,6 +44,14 @@ const VERSION: &str = "UDEV_DATABASE_VERSION";
 
 /// Runs the verb, until it is ended or nobody reads.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
+    if queue::is_anothers(&Machine::new(context)) {
+        return Ok(0);
+    }
+    // to be ended is how this verb ends well
+    let (ended, end) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, end.try_clone()?)?;
+    }
     let both = !options.kernel && !options.udev;
     let mut listeners = Vec::new();
     writeln!(out, "monitor will print the received events for:")?;
@@ -57,13 +68,20 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     writeln!(out)?;
     out.flush()?;
     loop {
-        let mut fds: Vec<_> =
-            listeners.iter().map(|(.., listener)| PollFd::new(listener.as_fd(), PollFlags::POLLIN)).collect();
+        let mut fds = vec![PollFd::new(ended.as_fd(), PollFlags::POLLIN)];
+        fds.extend(listeners.iter().map(|(.., one)| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
         let _woken = poll(&mut fds, PollTimeout::NONE);
+        if fds.first().and_then(PollFd::any) == Some(true) {
+            return Ok(0);
+        }
         drop(fds);
         for (source, name, listener) in &mut listeners {
             for event in listener.receive().iter().filter(|event| is_wanted(options, *source, event)) {
                 show(options, context, name, event, out)?;
+            }
+            if listener.has_lost() {
+                let _nobody_reads =
+                    writeln!(io::stderr(), "{name}: events came faster than they were shown: some are lost");
             }
         }
         out.flush()?;
@@ -71,13 +89,13 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
 }
 
 fn is_wanted(options: &Options, source: Source, event: &Event) -> bool {
-    let text = |key: &str| event.get(key).map(ToString::to_string).unwrap_or_default();
-    let (subsystem, devtype, tags) = (text("SUBSYSTEM"), text("DEVTYPE"), text("TAGS"));
+    let is = |key: &str, wanted: &str| event.get(key).is_some_and(|value| value == wanted);
     let of_subsystem = |wanted: &String| match wanted.split_once('/') {
-        Some((name, kind)) => subsystem == name && devtype == kind,
-        None => subsystem == *wanted,
+        Some((name, kind)) => is("SUBSYSTEM", name) && is("DEVTYPE", kind),
+        None => is("SUBSYSTEM", wanted),
     };
-    let of_tag = |tag: &String| tags.split(':').any(|own| own == tag);
+    let tags = || event.get("TAGS").into_iter().flat_map(|tags| tags.split_str(":"));
+    let of_tag = |tag: &String| tags().any(|own| own == tag.as_bytes());
     (options.subsystem_match.is_empty() || options.subsystem_match.iter().any(of_subsystem))
         && (options.tag_match.is_empty() || (source == Source::Udev && options.tag_match.iter().any(of_tag)))
 }

@@ -136,6 +136,17 @@ impl Filters {
     }
 }
 
+/// The same with all devices above each, in udev's order.
+pub(super) fn with_parents(machine: &Machine, mut found: Vec<Known>) -> Vec<Known> {
+    let above = found.iter().flat_map(|known| known.device.chain().skip(1));
+    let above: Vec<Known> =
+        above.filter(|device| device.subsystem().is_some()).map(|device| machine.known(device)).collect();
+    found.extend(above);
+    found.sort_by(order);
+    found.dedup_by_key(|known| known.devpath());
+    found
+}
+
 /// Devices; of what is below `tops` and elsewhere in sysfs, all directories.
 fn devices(machine: &Machine, tops: &[DevPath]) -> Vec<Known> {
     let mut found = Vec::new();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::device::Machine;
+use super::seconds::seconds;
 use super::{Ended, Refused, queue};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
@@ -25,11 +26,11 @@ pub(super) struct Options {
 
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context) -> Ended {
-    let timeout = queue::seconds(&options.timeout).ok_or_else(|| {
+    let timeout = seconds(&options.timeout).ok_or_else(|| {
         Refused::new(format!("Failed to parse timeout value '{}': Invalid argument", options.timeout))
     })?;
     let machine = Machine::new(context);
-    if queue::is_in_chroot(&machine) {
+    if queue::is_anothers(&machine) {
         return Ok(0);
     }
     let end = Instant::now().checked_add(timeout);
@@ -44,6 +45,8 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
         if !answered {
             return Err(Refused::new("Failed to wait for daemon to reply: Connection timed out"));
         }
+    } else if !machine.roots.udevd_control().exists() && !machine.roots.udevd_varlink().exists() {
+        return Err(Refused::new("systemd-udevd is not running."));
     }
     let is_there = || options.exit_if_exists.as_ref().is_some_and(|file| file.exists());
     let settled = queue::wait(&machine, end, || is_there() || queue::is_empty(&machine))?;

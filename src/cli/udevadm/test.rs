@@ -1,5 +1,7 @@
 //! `udevadm test`: what the rules would do with a device, changing nothing.
 
+mod object;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -9,10 +11,13 @@ use bstr::BString;
 use nix::unistd::{Group, User};
 
 use super::device::{Known, Machine, Order, bytes};
+use super::json::{self, Json};
 use super::locate::{self, Below};
+use super::look::Look;
 use super::{Ended, Refused, trigger};
 use crate::cli::context::Context;
 use crate::cli::dry::{self, Means, Rules, work_out};
+use crate::config::ResolveNames;
 use crate::decide::{Plan, Sourced};
 use crate::diag::{self, Severity};
 use crate::ids::{Action, LinkName, Tag};
@@ -35,6 +40,9 @@ pub(super) struct Options {
     /// The plan with the place of each line (systemd 258 and later)
     #[arg(long, short)]
     verbose: bool,
+    /// JSON: pretty, short or off, or `help` for these names (systemd 258 and later)
+    #[arg(long, value_name = "FORM", default_value = "off")]
+    json: Json,
     /// The device; what is behind it is accepted and without effect
     #[arg(value_name = "DEVPATH")]
     devices: Vec<OsString>,
@@ -60,14 +68,22 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         trigger::list_actions(out)?;
         return Ok(0);
     }
-    let action = trigger::action(&options.action)?;
-    if !matches!(options.resolve_names.as_str(), "early" | "late" | "never") {
-        return Err(Refused::new("resolve-names must be early, late or never"));
+    if options.json == Json::Help {
+        write!(out, "{}", json::HELP)?;
+        return Ok(0);
     }
+    let action = trigger::action(&options.action)?;
+    let resolve_names = super::resolve_names(&options.resolve_names)
+        .ok_or_else(|| Refused::new("--resolve-names= must be early, late or never"))?;
+    let mut context = context.clone();
+    context.config.config.resolve_names = resolve_names;
+    let context = &context;
     let Some(argument) = options.devices.first() else {
         return Err(Refused::new("syspath parameter missing."));
     };
-    writeln!(out, "{HEAD}")?;
+    if options.json == Json::Off {
+        writeln!(out, "{HEAD}")?;
+    }
     let machine = Machine::new(context);
     let known = device(context, &machine, argument)?;
     let world = dry::Machine::new(context, None)?;
@@ -80,12 +96,16 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         let _nobody_reads = writeln!(std::io::stderr(), "{}", diag::render(diagnostic, false));
     }
     let plan = work_out(&world, &rules, &means, (&subject, action), &mut Unobserved);
+    let shown = Shown::new(&plan, &known, &machine);
+    if options.json != Json::Off {
+        json::write(out, &object::of(&shown, &known, &machine), options.json, Look::of_stdout())?;
+        return Ok(0);
+    }
     if options.verbose {
         write!(out, "{plan}")?;
         writeln!(out)?;
     }
-    let by_name = options.resolve_names != "never";
-    let shown = Shown::new(&plan, &known, &machine);
+    let by_name = resolve_names != ResolveNames::Never;
     shown.properties(out)?;
     shown.sections(out, by_name)?;
     Ok(0)
@@ -99,6 +119,8 @@ struct Shown<'p> {
     properties: List,
     links: Vec<PathBuf>,
     tags: BTreeSet<Tag>,
+    /// Those that are given in this event.
+    current: BTreeSet<Tag>,
 }
 
 impl<'p> Shown<'p> {
@@ -136,7 +158,11 @@ impl<'p> Shown<'p> {
         for (key, tags) in [("TAGS", &tags), ("CURRENT_TAGS", &current)] {
             Tag::list(tags).into_iter().for_each(|list| put(&mut properties, key, list));
         }
-        Self { plan, properties, links, tags }
+        Self { plan, properties, links, tags, current }
+    }
+
+    fn is_watched(&self) -> bool {
+        self.plan.watch.as_ref().is_some_and(|given| given.value)
     }
 
     fn properties(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -151,8 +177,7 @@ impl<'p> Shown<'p> {
         let head = format!("Device node symlinks: (priority={})", plan.priority);
         section(out, &head, self.links.iter().map(|path| bytes(path).to_owned()))?;
         if self.properties.iter().any(|(key, _)| key == "DEVNAME") {
-            let watched = plan.watch.as_ref().is_some_and(|given| given.value);
-            let state: &[u8] = if watched { b"enabled" } else { b"disabled" };
+            let state: &[u8] = if self.is_watched() { b"enabled" } else { b"disabled" };
             section(out, "Inotify watch:", [state.to_owned()])?;
         }
         if let Some(node) = &plan.node {

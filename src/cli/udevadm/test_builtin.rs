@@ -5,8 +5,6 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-use bstr::BString;
-
 use super::device::{Machine, Order};
 use super::{Ended, Refused, test, trigger};
 use crate::builtin::{self, BUILTINS, Shared};
@@ -14,6 +12,7 @@ use crate::cli::context::Context;
 use crate::device::{Device, Reader};
 use crate::log;
 use crate::properties::Properties;
+use crate::text::split_command;
 
 /// Show what one builtin says of a device
 #[derive(Debug, clap::Args)]
@@ -30,7 +29,13 @@ pub(super) struct Options {
 const LONGEST: Duration = Duration::from_secs(180);
 
 /// Builtins that only change something. They run for events alone, with whatever arguments.
-const CHANGING: [&str; 2] = ["kmod", "uaccess"];
+const CHANGING: [&str; 3] = ["keyboard", "kmod", "uaccess"];
+
+/// The builtins, one a line.
+pub(super) fn names() -> String {
+    let lines = BUILTINS.iter().map(|one| format!("  {:<15} {}", one.name, one.about));
+    lines.collect::<Vec<_>>().join("\n")
+}
 
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
@@ -42,12 +47,10 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     let [command, device] = options.arguments.as_slice() else {
         return Err(Refused::new("Expected two arguments: command string and device path."));
     };
-    let mut words = command.as_bytes().split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    let name = words.next().unwrap_or_default();
+    let words = split_command(command.as_bytes());
+    let (name, arguments) = words.split_first().map_or((&b""[..], &[][..]), |(name, rest)| (&**name, rest));
     let Some(builtin) = builtin::find(name) else {
-        let names: Vec<String> =
-            BUILTINS.iter().map(|one| format!("  {:<15} {}", one.name, one.about)).collect();
-        let _nobody_reads = writeln!(std::io::stderr(), "{}", names.join("\n"));
+        let _nobody_reads = writeln!(std::io::stderr(), "{}", names());
         return Err(Refused::new(format!("Unknown command '{}'", String::from_utf8_lossy(name))));
     };
     // what is wrong with the files that the builtin reads is said as the daemon says it
@@ -75,11 +78,10 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         shared: &shared,
         deadline: Instant::now() + LONGEST,
     };
-    let arguments: Vec<BString> = words.map(BString::from).collect();
-    let found = (builtin.run)(&arguments, &around).map_err(|error| {
+    let found = (builtin.run)(arguments, &around).map_err(|error| {
         Refused::new(format!("{}: Failed to run builtin '{}': {error}", known.device.sysname(), builtin.name))
     })?;
-    for (key, value) in found.properties.iter() {
+    for (key, value) in found.properties.in_order() {
         out.write_all(&bstr::concat([&**key, b"=", value, b"\n"]))?;
     }
     Ok(0)

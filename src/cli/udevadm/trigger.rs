@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
 
 use super::connection::Connection;
 use super::device::{Known, Machine, bytes};
 use super::listen::{Listener, Source};
 use super::locate::{self, Below};
 use super::select::{Filters, Kind, Wanted};
-use super::{Ended, Refused, queue, reason};
+use super::{Ended, Refused, queue, reason, seconds, select};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
 use crate::ids::Action;
@@ -52,8 +52,8 @@ pub(super) struct Options {
     /// Show what the events are marked with
     #[arg(long)]
     uuid: bool,
-    /// With --parent-match or --name-match: what is above these devices too (accepted)
-    #[arg(long, hide = true)]
+    /// The devices above them too, whether filters let these through or not (systemd 258 and later)
+    #[arg(long)]
     include_parents: bool,
     /// Device: below /dev or /sys, a unit's name, or a device id
     #[arg(value_name = "DEVICE")]
@@ -76,6 +76,10 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         list_actions(out)?;
         return Ok(0);
     }
+    let machine = Machine::new(context);
+    if queue::is_anothers(&machine) {
+        return Ok(0);
+    }
     let action = action(&options.action)?;
     let kind = match options.kind.as_str() {
         "devices" => Kind::Devices,
@@ -84,7 +88,6 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         other => return Err(Refused::new(format!("Unknown type --type={other}"))),
     };
     options.filters.tags_are_names()?;
-    let machine = Machine::new(context);
     let mut tops = options.filters.tops(context, &machine)?;
     for argument in &options.devices {
         let found = locate::find(context, &machine, argument, Below::Nothing).map_err(|missing| {
@@ -100,15 +103,24 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         wait_for_daemon(&machine, seconds)?;
     }
     let mut found = options.filters.select(&machine, kind, &tops, Wanted::Any);
+    if options.include_parents {
+        found = select::with_parents(&machine, found);
+    }
     prioritize(&mut found, options);
     carry_out(options, action, &machine, &found, out)
 }
 
 fn wait_for_daemon(machine: &Machine, seconds: &str) -> Result<(), Refused> {
-    let timeout = queue::seconds(seconds).ok_or_else(|| {
+    let timeout = seconds::seconds(seconds).ok_or_else(|| {
         Refused::new(format!("Failed to parse timeout value '{seconds}': Invalid argument"))
     })?;
     let end = Instant::now().checked_add(timeout);
+    // who may not ask will not be answered later
+    if let Err(error) = Connection::open(&machine.roots)
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        return Err(Refused::new(format!("Failed to connect to udev daemon: {}", reason(&error))));
+    }
     let answers = || {
         Connection::open(&machine.roots)
             .and_then(|mut connection| {
@@ -165,18 +177,13 @@ fn carry_out(
             continue;
         }
         let uuid = if options.uuid || options.settle { new_uuid()? } else { String::new() };
-        match asked(options, &path, action, &uuid) {
-            Asked::Yes => {}
-            Asked::Gone => continue,
-            Asked::Failed => {
-                code = 1;
-                continue;
+        if let Err(error) = ask(&path, action, &uuid) {
+            match failed(options, known, (&path, action), &error) {
+                Failed::Ignored => {}
+                Failed::One => code = 1,
+                Failed::All => return Ok(1),
             }
-            // the others will not be allowed either
-            Asked::Forbidden => {
-                code = 1;
-                break;
-            }
+            continue;
         }
         if options.uuid {
             writeln!(out, "{uuid}")?;
@@ -187,38 +194,37 @@ fn carry_out(
         }
     }
     if let Some(mut listener) = listener {
-        wait_for(&mut listener, options, &mut waited, out)?;
+        wait_for(&mut listener, machine, options, &mut waited, out)?;
     }
     Ok(code)
 }
 
-/// What has become of asking for an event.
+/// What it means that an event could not be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    Yes,
-    /// The device is no more, or is a driver or bus whose events can't be asked for: no failure.
-    Gone,
-    /// It failed, and that has been said.
-    Failed,
-    /// It may not be asked for, and that has been said.
-    Forbidden,
+enum Failed {
+    /// Nothing: the device has gone, or its driver is known not to do it.
+    Ignored,
+    /// This device gets none. Another may be the user's, as interfaces in a network namespace are.
+    One,
+    /// The file system is read-only: no device gets one.
+    All,
 }
 
-fn asked(options: &Options, path: &Path, action: Action, uuid: &str) -> Asked {
-    let Err(error) = ask(path, action, uuid) else { return Asked::Yes };
-    if is_gone(&error) {
-        return Asked::Gone;
-    }
+/// Says why it failed, where that is worth a word.
+fn failed(options: &Options, known: &Known, (path, action): (&Path, Action), error: &io::Error) -> Failed {
+    let (failed, ignored) = match error.raw_os_error() {
+        Some(nix::libc::ENOENT) => return Failed::Ignored,
+        Some(nix::libc::ENODEV) => (Failed::Ignored, ", ignoring"),
+        Some(nix::libc::EROFS) => (Failed::All, ""),
+        _ => (Failed::One, ""),
+    };
     if !options.quiet {
-        let (action, why) = (action.as_str(), reason(&error));
-        let text = format!("Failed to write '{action}' to '{}/uevent': {why}", path.display());
+        let (name, action, why) = (known.device.sysname(), action.as_str(), reason(error));
+        let text =
+            format!("{name}: Failed to write '{action}' to '{}/uevent'{ignored}: {why}", path.display());
         let _nobody_reads = writeln!(io::stderr(), "{text}");
     }
-    if error.kind() == io::ErrorKind::PermissionDenied { Asked::Forbidden } else { Asked::Failed }
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(nix::libc::ENOENT | nix::libc::ENODEV | nix::libc::EINVAL))
+    failed
 }
 
 fn ask(path: &Path, action: Action, uuid: &str) -> io::Result<()> {
@@ -263,21 +269,28 @@ fn note(
     Ok(())
 }
 
-/// Waits until all have been handled. A device that has gone is waited for no longer.
+/// Waits until all have been handled. A device that has gone is waited for no longer; where events were lost, the queue
+/// says when all are done.
 fn wait_for(
     listener: &mut Listener,
+    machine: &Machine,
     options: &Options,
     waited: &mut BTreeMap<String, PathBuf>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let mut lost = false;
     while !waited.is_empty() {
         out.flush()?;
         let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         let patience = PollTimeout::try_from(Duration::from_secs(1)).unwrap_or(PollTimeout::MAX);
         if matches!(poll(&mut fds, patience), Ok(0)) {
             waited.retain(|_, path| path.exists());
+            if lost && queue::is_empty(machine) {
+                return Ok(());
+            }
         }
         note(listener, options, waited, out)?;
+        lost |= listener.has_lost();
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! `udevadm verify`: looks over rule files (systemd 254 and later).
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Ended, Refused, reason};
@@ -18,6 +18,7 @@ use crate::rules::lint::{BESIDE_OPERATOR, codes, lint};
 use crate::rules::load::{Loaded, load, load_files};
 use crate::rules::toml::Known;
 use crate::rules::udev;
+use crate::rules::udev::codes::NAMES_OFF;
 
 /// Look over rule files
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ pub(super) struct Options {
     no_style: bool,
     /// The file system of another machine
     #[arg(long, value_name = "PATH")]
-    root: Option<PathBuf>,
+    root: Option<OsString>,
     /// Rule files (without them: all that are in force)
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -46,15 +47,17 @@ const FOUND: [&str; 5] =
 
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
-    if !matches!(options.resolve_names.as_str(), "early" | "late" | "never") {
-        return Err(Refused::new("--resolve-names= must be early, late or never"));
-    }
-    let root = options.root.as_deref().filter(|root| *root != Path::new("/"));
+    let resolve_names = super::resolve_names(&options.resolve_names)
+        .ok_or_else(|| Refused::new("--resolve-names= must be early, late or never"))?;
+    // none at all is this machine
+    let root = options.root.as_ref().filter(|root| !root.is_empty() && *root != "/");
+    let root = root.map(std::path::absolute).transpose()?;
     if root.is_some() && !options.files.is_empty() {
         return Err(Refused::new("Combination of --root= and FILEs is not supported."));
     }
     let mut context = context.clone();
-    if let Some(root) = root {
+    context.config.config.resolve_names = resolve_names;
+    if let Some(root) = &root {
         context.roots = Roots::below(root);
     }
     let means = Means::anywhere(&context);
@@ -127,7 +130,9 @@ fn read(paths: &[PathBuf], known: &Known<'_>, failed: &mut BTreeSet<PathBuf>) ->
 fn show(loaded: &Loaded, options: &Options, failed: &mut BTreeSet<PathBuf>) {
     let found = |one: &Diagnostic| FOUND.contains(&one.code) && one.message != BESIDE_OPERATOR;
     let odd = lint(&loaded.files).into_iter().map(|finding| finding.diagnostic).filter(found);
-    let mut all: Vec<Diagnostic> = loaded.diagnostics.iter().cloned().chain(odd).collect();
+    // names that nobody is to look up are no fault of the file's
+    let wanted = |one: &&Diagnostic| one.code != NAMES_OFF;
+    let mut all: Vec<Diagnostic> = loaded.diagnostics.iter().filter(wanted).cloned().chain(odd).collect();
     all.sort_by(|a, b| (&a.place.file.path, a.place.line).cmp(&(&b.place.file.path, b.place.line)));
     let mut err = io::stderr().lock();
     for one in all.iter().filter(|one| one.severity != Severity::Note || !options.no_style) {

@@ -1,17 +1,18 @@
 //! `udevadm wait`: until devices or links are there and handled, or gone.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
 
 use super::device::Machine;
 use super::listen::{Listener, Source};
-use super::{Ended, Refused, locate, queue, reason};
+use super::seconds::seconds;
+use super::{Ended, Refused, locate, queue, reason, truth};
 use crate::cli::context::Context;
 use crate::cli::device_arg::{below_dev, below_sys};
 
@@ -35,19 +36,17 @@ pub(super) struct Options {
     devices: Vec<OsString>,
 }
 
-/// Looks again so often, whatever is heard: links come a moment before the event that tells of them, and removals of
-/// what was never handled are not told at all.
+/// Looks again so often, whatever is heard: links may be anybody's, and events may be lost.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Waits until `look` finds something, looking at each event. `None`: `end` has come.
-pub(super) fn until<T>(
-    _context: &Context,
-    end: Option<Instant>,
-    look: impl Fn() -> Option<T>,
-) -> Result<Option<T>, Refused> {
-    let listener = Listener::open(Source::Udev);
-    let mut listener = listener
-        .map_err(|error| Refused::new(format!("Failed to start device monitor: {}", reason(&error))))?;
+pub(super) fn until<T>(end: Option<Instant>, look: impl Fn() -> Option<T>) -> Result<Option<T>, Refused> {
+    let listen = |source| {
+        Listener::open(source)
+            .map_err(|error| Refused::new(format!("Failed to start device monitor: {}", reason(&error))))
+    };
+    // the kernel's too: for what was never handled nothing else comes
+    let mut listeners = [listen(Source::Udev)?, listen(Source::Kernel)?];
     loop {
         if let Some(found) = look() {
             return Ok(Some(found));
@@ -56,18 +55,29 @@ pub(super) fn until<T>(
         if left.is_zero() {
             return Ok(None);
         }
-        let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        let mut fds = listeners.each_ref().map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN));
         let _woken = poll(&mut fds, PollTimeout::try_from(left.min(TICK)).unwrap_or(PollTimeout::MAX));
-        let _events = listener.receive();
+        for listener in &mut listeners {
+            let _events = listener.receive();
+        }
     }
 }
 
-/// A yes or no as systemd reads it.
-pub(super) fn truth(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),
-        "0" | "no" | "n" | "false" | "f" | "off" => Some(false),
-        _ => None,
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Initialized,
+    Added,
+    Removed,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            State::Initialized => "initialized",
+            State::Added => "added",
+            State::Removed => "removed",
+        }
     }
 }
 
@@ -76,19 +86,27 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     let refused = |text: String| Err(Refused::new(text));
     let timeout = match &options.timeout {
         None => None,
-        Some(text) => match queue::seconds(text) {
+        Some(text) => match seconds(text) {
             Some(timeout) => Some(timeout),
             None => return refused(format!("Failed to parse -t/--timeout= parameter: {text}")),
         },
     };
-    let Some(initialized) = truth(&options.initialized) else {
-        return refused(format!("Failed to parse --initialized= parameter: {}", options.initialized));
+    let state = match (options.removed, truth(&options.initialized)) {
+        (true, _) => State::Removed,
+        (false, Some(true)) => State::Initialized,
+        (false, Some(false)) => State::Added,
+        (false, None) => {
+            return refused(format!("Failed to parse --initialized= parameter: {}", options.initialized));
+        }
     };
     if options.devices.is_empty() {
         return refused("Too few arguments, expected at least one device path or device symlink.".into());
     }
     for device in &options.devices {
         let bytes = device.as_bytes();
+        if bytes.split(|&byte| byte == b'/').any(|part| part == b"..") {
+            return refused("Device path cannot contain \"..\".".into());
+        }
         if below_dev(bytes).is_none() && below_sys(bytes).is_none() {
             let text = device.to_string_lossy();
             return refused(format!("Specified path \"{text}\" does not start with \"/dev/\" or \"/sys/\"."));
@@ -98,30 +116,24 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     let reached = || {
         // a tree of its own for each look: devices come and go
         let machine = Machine::new(context);
-        let all =
-            options.devices.iter().all(|device| is_met(options, initialized, context, &machine, device));
-        (all && (!options.settle || queue::is_empty(&machine))).then_some(())
+        let is_met = |device: &OsString| is_met(state, context, &machine, Path::new(device));
+        let all = (!options.settle || queue::is_empty(&machine)) && options.devices.iter().all(is_met);
+        all.then_some(())
     };
-    match until(context, end, reached)? {
+    match until(end, reached)? {
         Some(()) => Ok(0),
-        None if options.removed => refused("Timed out for waiting devices being removed.".into()),
-        None if initialized => refused("Timed out for waiting devices being initialized.".into()),
-        None => refused("Timed out for waiting devices being created.".into()),
+        None => refused(format!("Timed out for waiting devices being {}.", state.as_str())),
     }
 }
 
-fn is_met(
-    options: &Options,
-    initialized: bool,
-    context: &Context,
-    machine: &Machine,
-    device: &OsString,
-) -> bool {
-    let found = locate::at(context, machine, Path::new(device));
-    if options.removed {
-        let path = locate::absolute(context, device, locate::Below::Nothing);
-        let trace = path.map_or(io::Result::Ok(false), |path| path.try_exists()).unwrap_or(false);
-        return found.is_none() && !trace;
+fn is_met(state: State, context: &Context, machine: &Machine, path: &Path) -> bool {
+    let found = || locate::at(context, machine, path);
+    match state {
+        State::Added => found().is_some(),
+        State::Initialized => found().is_some_and(|known| known.is_initialized()),
+        // a link that leads nowhere is there all the same
+        State::Removed => locate::below_roots(context, path)
+            .symlink_metadata()
+            .is_err_and(|error| error.kind() == ErrorKind::NotFound),
     }
-    found.is_some_and(|known| !initialized || known.is_initialized())
 }

@@ -14,11 +14,13 @@ use std::time::Instant;
 use bstr::ByteSlice;
 
 use super::device::{Known, Machine, Order};
+use super::json::{self, Json};
 use super::locate::{self, Below, Missing};
+use super::look::Look;
 use super::select::{Filters, Kind, Wanted};
 use super::{Ended, Refused};
 use crate::cli::context::Context;
-use show::{Form, Json};
+use show::Form;
 
 /// What is asked of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +92,7 @@ pub(super) struct Options {
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
     if options.json == Json::Help {
-        writeln!(out, "pretty\nshort\noff")?;
+        write!(out, "{}", json::HELP)?;
         return Ok(0);
     }
     let query = query(options)?;
@@ -102,6 +104,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
         prefix: (options.export || options.export_prefix.is_some())
             .then(|| options.export_prefix.clone().unwrap_or_default()),
         json: options.json,
+        look: Look::of_stdout(),
     };
     if form.prefix.is_some() && form.value {
         return Err(Refused::new("-x/--export or -P/--export-prefix cannot be used with --value"));
@@ -127,7 +130,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
     }
     if is_bare(options) {
         if options.tree {
-            return show::tree(out, &machine, None).map(|()| 0);
+            return show::tree(out, &machine, None, form.look).map(|()| 0);
         }
         return Err(Refused::new("A device name or path is required"));
     }
@@ -189,7 +192,7 @@ fn each(
     let others = options.devices.iter().map(|device| (device, Below::Nothing));
     for (argument, below) in named.chain(others) {
         let known = match locate::find(context, machine, argument, below) {
-            Ok(known) => waited(options, context, machine, known)?,
+            Ok(known) => waited(options, machine, known)?,
             Err(missing) => {
                 complain(&unknown(argument, missing));
                 code = 1;
@@ -221,15 +224,15 @@ fn unknown(argument: &OsString, missing: Missing) -> Refused {
     })
 }
 
-fn waited(options: &Options, context: &Context, machine: &Machine, known: Known) -> Result<Known, Refused> {
+fn waited(options: &Options, machine: &Machine, known: Known) -> Result<Known, Refused> {
     let Some(seconds) = &options.wait_for_initialization else { return Ok(known) };
-    let patience = super::queue::seconds(seconds)
+    let patience = super::seconds::seconds(seconds)
         .ok_or_else(|| Refused::new(format!("Failed to parse timeout value: {seconds}")))?;
     if patience.is_zero() {
         return Ok(known);
     }
     let end = Instant::now().checked_add(patience);
-    let found = super::wait::until(context, end, || {
+    let found = super::wait::until(end, || {
         let now = machine.known(known.device.clone());
         now.is_initialized().then_some(now)
     })?;
@@ -245,10 +248,10 @@ fn one(
     out: &mut dyn Write,
 ) -> Result<(), Refused> {
     if options.attribute_walk {
-        return Ok(walk::run(out, machine, known, form.json)?);
+        return Ok(walk::run(out, machine, known, form)?);
     }
     if options.tree {
-        return show::tree(out, machine, Some(known));
+        return show::tree(out, machine, Some(known), form.look);
     }
     let order = if by_node { Order::FileFirst } else { Order::SubsystemFirst };
     match query {

@@ -8,21 +8,10 @@ use bstr::{BString, ByteSlice};
 
 use super::super::Refused;
 use super::super::device::{Known, Machine, Order, bytes, kind_letter};
+use super::super::json::{self, Json, Node};
+use super::super::look::Look;
 use super::super::select::{Filters, Kind, Wanted};
 use crate::ids::DevPath;
-
-/// Whether and how JSON is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Json {
-    /// Several lines.
-    Pretty,
-    /// One line for each device.
-    Short,
-    /// Not at all.
-    Off,
-    /// Only the names of these.
-    Help,
-}
 
 /// How things are shown.
 #[derive(Debug, Clone)]
@@ -36,6 +25,7 @@ pub(super) struct Form {
     /// Values in quotes, this in front of the names.
     pub(super) prefix: Option<String>,
     pub(super) json: Json,
+    pub(super) look: Look,
 }
 
 impl Form {
@@ -91,31 +81,35 @@ pub(super) fn record(
     form: &Form,
 ) -> Result<(), Refused> {
     if form.json != Json::Off {
-        return Ok(json(out, &object(machine, known, order), form.json)?);
+        return Ok(json::write(out, &object(machine, known, order), form.json, form.look)?);
     }
-    for text in lines(machine, known, order) {
-        line(out, &text)?;
-    }
+    lines(out, machine, known, order, form.look, "")?;
     line(out, b"")?;
     Ok(())
 }
 
-fn lines(machine: &Machine, known: &Known, order: Order) -> Vec<BString> {
-    let mut out = Vec::new();
+/// The lines of a device, each with `indent` in front.
+fn lines(
+    out: &mut dyn Write,
+    machine: &Machine,
+    known: &Known,
+    order: Order,
+    look: Look,
+    indent: &str,
+) -> io::Result<()> {
+    let mut result = Ok(());
     let mut put = |letter: char, text: &[u8]| {
-        out.push(BString::from(bstr::concat([format!("{letter}: ").as_bytes(), text])));
+        if result.is_ok() {
+            let head = format!("{indent}{letter}: ");
+            result = line(out, &bstr::concat([head.as_bytes(), &look.paint(letter, text)]));
+        }
     };
     put('P', known.devpath().as_bytes());
     put('M', &known.device.sysname());
     known.sysnum().iter().for_each(|number| put('R', number));
     known.id().iter().for_each(|id| put('J', id));
-    let subsystem = known.subsystem();
-    subsystem.iter().for_each(|name| put('U', name));
-    if subsystem.as_ref().is_some_and(|name| name == "drivers")
-        && let Some(bus) = known.id().and_then(|id| id.splitn_str(3, b":").nth(1).map(BString::from))
-    {
-        put('B', &bus);
-    }
+    known.subsystem().iter().for_each(|name| put('U', name));
+    known.driver_subsystem().iter().for_each(|bus| put('B', bus));
     known.fact("DEVTYPE").into_iter().for_each(|kind| put('T', kind));
     if let Some(number) = known.device.devnum() {
         put('D', format!("{} {}:{}", kind_letter(number), number.major, number.minor).as_bytes());
@@ -133,70 +127,25 @@ fn lines(machine: &Machine, known: &Known, order: Order) -> Vec<BString> {
     for (key, value) in known.properties(machine, order) {
         put('E', &bstr::concat([key.as_slice(), b"=", &value]));
     }
-    out
+    result
 }
 
-/// A JSON object whose keys stay in order.
-pub(super) type Object = Vec<(String, serde_json::Value)>;
-
-fn object(machine: &Machine, known: &Known, order: Order) -> Object {
-    let text = |bytes: &[u8]| serde_json::Value::from(bytes.to_str_lossy().into_owned());
-    let mut out = vec![("SYSNAME".to_owned(), text(&known.device.sysname()))];
-    out.extend(known.sysnum().map(|number| ("SYSNUM".to_owned(), text(&number))));
-    out.extend(known.id().map(|id| ("DEVICE_ID".to_owned(), text(&id))));
+fn object(machine: &Machine, known: &Known, order: Order) -> Node {
+    let mut out = vec![("SYSNAME".to_owned(), Node::text(known.device.sysname()))];
+    out.extend(known.sysnum().map(|number| ("SYSNUM".to_owned(), Node::text(number))));
+    out.extend(known.id().map(|id| ("DEVICE_ID".to_owned(), Node::text(id))));
     let properties = known.properties(machine, order);
-    out.extend(properties.iter().map(|(key, value)| (key.to_str_lossy().into_owned(), text(value))));
-    out
-}
-
-/// Systemd's way of writing JSON for people: a space on both sides of the colon.
-struct Spaced(serde_json::ser::PrettyFormatter<'static>);
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object(out)
-    }
-
-    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object(out)
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(out, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b" : ")
-    }
-
-    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object_value(out)
-    }
-}
-
-/// Writes an object with its keys as they are ordered.
-pub(super) fn json(out: &mut dyn Write, object: &Object, form: Json) -> io::Result<()> {
-    struct Ordered<'o>(&'o Object);
-    impl serde::Serialize for Ordered<'_> {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-        }
-    }
-    match form {
-        Json::Pretty => {
-            let tab = Spaced(serde_json::ser::PrettyFormatter::with_indent(b"\t"));
-            serde::Serialize::serialize(
-                &Ordered(object),
-                &mut serde_json::Serializer::with_formatter(&mut *out, tab),
-            )?;
-        }
-        Json::Short | Json::Off | Json::Help => serde_json::to_writer(&mut *out, &Ordered(object))?,
-    }
-    writeln!(out)
+    out.extend(properties.iter().map(|(key, value)| (key.to_str_lossy().into_owned(), Node::text(value))));
+    Node::Object(out)
 }
 
 /// The devices below one, and those above it; or all, buses, drivers and modules too.
-pub(super) fn tree(out: &mut dyn Write, machine: &Machine, top: Option<&Known>) -> Result<(), Refused> {
+pub(super) fn tree(
+    out: &mut dyn Write,
+    machine: &Machine,
+    top: Option<&Known>,
+    look: Look,
+) -> Result<(), Refused> {
     let own: Vec<DevPath> = top.map(Known::devpath).into_iter().collect();
     let kind = if top.is_some() { Kind::Devices } else { Kind::All };
     let mut all: BTreeMap<Vec<BString>, Known> = BTreeMap::new();
@@ -222,29 +171,35 @@ pub(super) fn tree(out: &mut dyn Write, machine: &Machine, top: Option<&Known>) 
         let _nobody_reads = writeln!(io::stderr(), "No items.");
         return Ok(());
     }
-    branch(out, machine, &children, None, "")?;
+    let tree = Branches { machine, children: &children, look };
+    tree.write(out, None, "")?;
     writeln!(out, "\n{} items shown.", known.len())?;
     Ok(())
 }
 
-fn branch(
-    out: &mut dyn Write,
-    machine: &Machine,
-    children: &BTreeMap<Option<DevPath>, Vec<&Known>>,
-    parent: Option<&DevPath>,
-    indent: &str,
-) -> io::Result<()> {
-    let below = children.get(&parent.cloned()).map(Vec::as_slice).unwrap_or_default();
-    for (at, known) in below.iter().enumerate() {
-        let (corner, bar) = if at + 1 == below.len() { ("└─", "  ") } else { ("├─", "│ ") };
-        let path = known.devpath();
-        let skip = parent.map_or(0, |parent| parent.as_bytes().len() + 1);
-        let name = path.as_bytes().get(skip..).unwrap_or_default();
-        line(out, &bstr::concat([indent.as_bytes(), corner.as_bytes(), name]))?;
-        for text in lines(machine, known, Order::SubsystemFirst) {
-            line(out, &bstr::concat([indent.as_bytes(), bar.as_bytes(), "┆ ".as_bytes(), &text]))?;
+/// What the branches of a tree are made of.
+struct Branches<'t> {
+    machine: &'t Machine,
+    children: &'t BTreeMap<Option<DevPath>, Vec<&'t Known>>,
+    look: Look,
+}
+
+impl Branches<'_> {
+    /// All that is below `parent`.
+    fn write(&self, out: &mut dyn Write, parent: Option<&DevPath>, indent: &str) -> io::Result<()> {
+        let [corner, last_corner, bar, last_bar, beside] = self.look.branches();
+        let below = self.children.get(&parent.cloned()).map(Vec::as_slice).unwrap_or_default();
+        for (at, known) in below.iter().enumerate() {
+            let is_last = at + 1 == below.len();
+            let (corner, bar) = if is_last { (last_corner, last_bar) } else { (corner, bar) };
+            let path = known.devpath();
+            let skip = parent.map_or(0, |parent| parent.as_bytes().len() + 1);
+            let name = path.as_bytes().get(skip..).unwrap_or_default();
+            line(out, &bstr::concat([indent.as_bytes(), corner.as_bytes(), name]))?;
+            let own = format!("{indent}{bar}{beside}");
+            lines(out, self.machine, known, Order::SubsystemFirst, self.look, &own)?;
+            self.write(out, Some(&path), &format!("{indent}{bar}"))?;
         }
-        branch(out, machine, children, Some(&path), &format!("{indent}{bar}"))?;
+        Ok(())
     }
-    Ok(())
 }

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use bstr::{BString, ByteSlice};
-use serde_json::Value;
 
 use super::super::device::{Known, Machine};
-use super::show::{self, Json, Object};
+use super::super::json::{self, Json, Node};
+use super::show::{self, Form};
 use crate::device::Reader;
 
 /// Attributes that say nothing, or that rules have other words for.
@@ -22,20 +22,20 @@ the device itself together with keys of ONE of the devices above it.
 ";
 
 /// Shows a device and those above it.
-pub(super) fn run(out: &mut dyn Write, machine: &Machine, known: &Known, form: Json) -> io::Result<()> {
+pub(super) fn run(out: &mut dyn Write, machine: &Machine, known: &Known, form: &Form) -> io::Result<()> {
     let reader = Reader::new(machine.tree());
-    if form == Json::Off {
+    if form.json == Json::Off {
         out.write_all(HEAD.as_bytes())?;
     }
     for (depth, device) in known.device.chain().enumerate() {
         let level = machine.known(device);
         let found = attributes(&reader, &level);
-        if form == Json::Off {
+        if form.json == Json::Off {
             text(out, machine, &level, depth, &found)?;
         } else {
             // a record separator, as RFC 7464 has it
             out.write_all(b"\x1e")?;
-            show::json(out, &object(machine, &level, depth, &found), form)?;
+            json::write(out, &object(machine, &level, depth, &found), form.json, form.look)?;
         }
     }
     Ok(())
@@ -93,17 +93,15 @@ fn text(
     Ok(())
 }
 
-fn object(machine: &Machine, known: &Known, depth: usize, attributes: &[(BString, BString)]) -> Object {
+fn object(machine: &Machine, known: &Known, depth: usize, attributes: &[(BString, BString)]) -> Node {
     let s = plural(depth);
-    let text = |bytes: &[u8]| bytes.to_str_lossy().into_owned();
-    let or_null = |value: Option<BString>| value.map_or(Value::Null, |value| text(&value).into());
-    let map: serde_json::Map<String, Value> =
-        attributes.iter().map(|(name, value)| (text(name), text(value).into())).collect();
-    vec![
-        ("DEVPATH".into(), text(known.devpath().as_bytes()).into()),
-        (format!("KERNEL{s}"), text(&known.device.sysname()).into()),
-        (format!("SUBSYSTEM{s}"), or_null(known.subsystem())),
-        (format!("DRIVER{s}"), or_null(known.driver(machine))),
-        (format!("ATTR{s}"), map.into()),
-    ]
+    let attributes =
+        attributes.iter().map(|(name, value)| (name.to_str_lossy().into_owned(), Node::text(value)));
+    Node::Object(vec![
+        ("DEVPATH".into(), Node::text(known.devpath().as_bytes())),
+        (format!("KERNEL{s}"), Node::text(known.device.sysname())),
+        (format!("SUBSYSTEM{s}"), Node::or_null(known.subsystem())),
+        (format!("DRIVER{s}"), Node::or_null(known.driver(machine))),
+        (format!("ATTR{s}"), Node::Object(attributes.collect())),
+    ])
 }

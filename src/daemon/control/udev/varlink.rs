@@ -14,6 +14,7 @@ use varlink::{Call, CallTrait, Interface, Reply, VarlinkService};
 use super::DeviceManager;
 use crate::daemon::control::connection::Peer;
 use crate::daemon::control::server::Services;
+use crate::properties::Properties;
 
 const UDEV: &str = "io.systemd.Udev";
 const SERVICE: &str = "io.systemd.service";
@@ -70,7 +71,7 @@ pub(super) fn services(manager: Arc<dyn DeviceManager>) -> Arc<Services> {
 /// Why a call is refused.
 enum Refusal {
     Unknown,
-    Parameter(&'static str),
+    Parameter(String),
 }
 
 type Answer = Result<Value, Refusal>;
@@ -108,13 +109,19 @@ impl Interface for Udev {
         match (self.call)(&*self.manager, name, parameters.unwrap_or_else(|| json!({}))) {
             Ok(value) => call.reply_struct(Reply::parameters(Some(value))),
             Err(Refusal::Unknown) => call.reply_method_not_found(method),
-            Err(Refusal::Parameter(name)) => call.reply_invalid_parameter(name.into()),
+            Err(Refusal::Parameter(name)) => call.reply_invalid_parameter(name),
         }
     }
 }
 
 fn take<T: DeserializeOwned>(parameters: Value, name: &'static str) -> Result<T, Refusal> {
-    serde_json::from_value(parameters).map_err(|_| Refusal::Parameter(name))
+    serde_json::from_value(parameters).map_err(|_| Refusal::Parameter(name.into()))
+}
+
+/// For a method that has no parameter.
+fn none(parameters: &Value) -> Result<(), Refusal> {
+    let first = parameters.as_object().and_then(|all| all.keys().next());
+    first.map_or(Ok(()), |name| Err(Refusal::Parameter(name.clone())))
 }
 
 #[derive(Deserialize)]
@@ -126,7 +133,7 @@ struct Trace {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChildrenMax {
-    number: usize,
+    number: u32,
 }
 
 #[derive(Deserialize)]
@@ -149,26 +156,29 @@ fn udev(manager: &dyn DeviceManager, method: &str, parameters: Value) -> Answer 
         }
         "SetChildrenMax" => {
             let ChildrenMax { number } = take(parameters, "number")?;
-            manager.set_children_max(Some(number).filter(|&number| number > 0));
+            manager.set_children_max(usize::try_from(number).ok().filter(|&number| number > 0));
         }
         "SetEnvironment" => {
             let Environment { assignments } = take(parameters, "assignments")?;
             // all or none
-            if assignments.iter().any(|text| text.find('=').is_none_or(|at| at == 0)) {
-                return Err(Refusal::Parameter("assignments"));
+            let mut properties = Properties::new();
+            let is_one = |text: &String| properties.set_line(text.as_bytes()).is_ok();
+            if !assignments.iter().all(is_one) {
+                return Err(Refusal::Parameter("assignments".into()));
             }
             for text in &assignments {
                 super::packets::set_global(manager, text.as_bytes().as_bstr());
             }
         }
         "Revert" => {
+            none(&parameters)?;
             manager.set_trace(false);
             manager.set_children_max(None);
             manager.clear_globals();
         }
-        "StartExecQueue" => manager.pause(false),
-        "StopExecQueue" => manager.pause(true),
-        "Exit" => manager.exit(),
+        "StartExecQueue" => none(&parameters).map(|()| manager.pause(false))?,
+        "StopExecQueue" => none(&parameters).map(|()| manager.pause(true))?,
+        "Exit" => none(&parameters).map(|()| manager.exit())?,
         _ => return Err(Refusal::Unknown),
     }
     Ok(json!({}))
@@ -176,16 +186,17 @@ fn udev(manager: &dyn DeviceManager, method: &str, parameters: Value) -> Answer 
 
 fn service(manager: &dyn DeviceManager, method: &str, parameters: Value) -> Answer {
     match method {
-        "Ping" => manager.ping(),
-        "Reload" => manager.reload(),
+        "Ping" => none(&parameters).map(|()| manager.ping())?,
+        "Reload" => none(&parameters).map(|()| manager.reload())?,
         "SetLogLevel" => {
             let LogLevel { level } = take(parameters, "level")?;
             if level > 7 {
-                return Err(Refusal::Parameter("level"));
+                return Err(Refusal::Parameter("level".into()));
             }
             manager.set_log_level(Some(level));
         }
         "GetEnvironment" => {
+            none(&parameters)?;
             let list: Vec<_> =
                 manager.globals().iter().map(|text| text.to_str_lossy().into_owned()).collect();
             return Ok(json!({ "environment": list }));
