@@ -206,10 +206,11 @@ fn programs_of_libudevs_find_the_same() {
     let stem = format!("loop{}", stage.first / 10);
     let zram = stage.zram.as_ref().map_or("none".into(), |zram| format!("/block/zram{}", zram.number));
     let names = [&*stem, "/net/np", "/net/lo", "/mem/null", "/mem/zero", &zram];
+    let log = ours.file("log");
     let (theirs, ours) = (theirs.heard(&names), ours.heard(&names));
     assert!(theirs.values().map(Vec::len).sum::<usize>() >= 20, "{theirs:#?}");
     for (path, events) in &theirs {
-        assert_eq!(ours.get(path), Some(events), "{path}");
+        assert_eq!(ours.get(path), Some(events), "{path}\n{log}");
     }
     assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
     drop(stage.loops);

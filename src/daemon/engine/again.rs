@@ -18,7 +18,7 @@ use crate::uevent::Uevent;
 
 impl Engine {
     /// What other rules would make of a device that is there: programs that were asked before are not run again, and
-    /// nothing is changed. `None` if the device has gone.
+    /// nothing is changed. `None` if the device has gone, or was sent away.
     pub(in crate::daemon) fn foresee(
         &self,
         rules: &Compiled,
@@ -44,9 +44,9 @@ impl Engine {
         Some(Handled { plan, links, record, changed, failed: None })
     }
 
-    /// A device as its last event left it.
+    /// A device as its last event left it. `None` too for one that was sent away.
     fn situation(&self, device: &Device) -> Option<(DeviceId, Uevent, Record)> {
-        let id = device.id()?;
+        let id = device.id().filter(|_| !self.dismissed.has(&device.devpath()))?;
         let uevent = start::uevent_of(&self.tree, device, self.origins.action(&id))?;
         let uevent = self.complete(uevent)?;
         let old = self.record(&id).unwrap_or_default();

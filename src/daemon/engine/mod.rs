@@ -5,10 +5,12 @@
 mod again;
 mod beside;
 mod carry_out;
+mod dismissed;
 mod marks;
 mod take_over;
 
 pub use self::beside::complete;
+use self::dismissed::Dismissed;
 use self::marks::{PROCESSING, with};
 pub(super) use self::take_over::Present;
 
@@ -131,6 +133,7 @@ pub struct Engine {
     interface_names: Exchange,
     memory: Memory,
     origins: Origins,
+    dismissed: Dismissed,
     /// A former run has come to the end of its start in this very system, not in the initramfs before it.
     began_here: bool,
     /// What each rule finds and does is logged.
@@ -171,6 +174,7 @@ impl Engine {
             interface_names: Exchange::default(),
             memory: Memory::default(),
             origins: Origins::default(),
+            dismissed: Dismissed::default(),
             began_here: here::is_marked(&site.run_dir, &site.roots.top()),
             traced: AtomicBool::new(false),
             udevds: site.beside_udevd.then(|| OthersRecords::new(&site.roots)),
@@ -380,8 +384,7 @@ impl Engine {
             event::run(&plan, &environment, &self.programs, &mut host, deadline, delay);
         }
         if removed {
-            self.forget_all(event.device.map(|device| self.tree.children(device)).unwrap_or_default());
-            self.tree.remove(&uevent.devpath);
+            self.depart(uevent, event.device);
         } else if runs && wanted() {
             self.write_record(&id, &record);
         }
@@ -413,6 +416,16 @@ impl Engine {
         Asking { runner: &self.programs as &dyn ProgramRunner, memory: &self.memory, device }
     }
 
+    /// Ends a device in the tree, with all that is below it, unless it was only sent away.
+    fn depart(&self, uevent: &Uevent, device: Option<&Device>) {
+        if uevent.is_synthetic() && self.is_in_sysfs(&uevent.devpath) {
+            self.dismissed.add(uevent.devpath.clone());
+            return;
+        }
+        self.forget_all(device.map(|device| self.tree.children(device)).unwrap_or_default());
+        self.tree.remove(&uevent.devpath);
+    }
+
     /// Brings the tree up to the event. After a removal the device is still there: rules may ask it.
     fn enter(&self, uevent: &Uevent) -> Option<Device> {
         let facts = Facts {
@@ -420,6 +433,7 @@ impl Engine {
             devnum: uevent.devnum(),
             ifindex: uevent.ifindex(),
         };
+        self.dismissed.take_back(&uevent.devpath);
         if uevent.action != Action::Remove && self.is_anothers(uevent) {
             // its removal was lost: whoever comes under a path is a new device
             self.forget_all(self.tree.get(&uevent.devpath).into_iter().collect());
