@@ -23,6 +23,22 @@ pub enum PropertyError {
     NoEquals(BString),
 }
 
+/// Properties that say what the device and the event are: nothing that a user writes sets them.
+pub const READ_ONLY: &[&str] = &[
+    "ACTION",
+    "DEVLINKS",
+    "DEVNAME",
+    "DEVPATH",
+    "DEVTYPE",
+    "DRIVER",
+    "IFINDEX",
+    "MAJOR",
+    "MINOR",
+    "SEQNUM",
+    "SUBSYSTEM",
+    "TAGS",
+];
+
 /// An ordered map of properties. Keys that begin with `.` live only as long as the event.
 ///
 /// All of it lies in two allocations: each event copies its properties several times, and the start keeps those of all

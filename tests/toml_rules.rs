@@ -104,7 +104,7 @@ fn every_key_has_a_case() {
 
 #[test]
 fn properties_of_the_device_are_refused_each() {
-    for name in rules::READ_ONLY {
+    for name in nameplate::properties::READ_ONLY {
         let parsed = parse(&format!("[[rule]]\nmatch.kernel = 'x'\nproperty.{name} = 'a'\n"));
         assert_eq!(diagnostics(&parsed.diagnostics), "read-only-property@3:10", "{name}");
     }

@@ -8,23 +8,8 @@ use super::link_file::Wanted;
 use super::specifiers;
 use super::values::{Quoting, Wrong};
 use super::{keys, values};
+use crate::properties::READ_ONLY;
 use crate::roots::Roots;
-
-/// Properties that are the kernel's or the device manager's own.
-const RESERVED: [&str; 12] = [
-    "ACTION",
-    "DEVLINKS",
-    "DEVNAME",
-    "DEVPATH",
-    "DEVTYPE",
-    "DRIVER",
-    "IFINDEX",
-    "MAJOR",
-    "MINOR",
-    "SEQNUM",
-    "SUBSYSTEM",
-    "TAGS",
-];
 
 /// Takes one assignment, if its key is one of these.
 pub(super) fn assign(
@@ -84,7 +69,7 @@ fn settable(name: &[u8]) -> Result<&BStr, Wrong> {
     if !is_property(name) {
         return Err(bad_name(name));
     }
-    if RESERVED.iter().any(|reserved| reserved.as_bytes() == name) {
+    if READ_ONLY.iter().any(|reserved| reserved.as_bytes() == name) {
         return Err(format!("`{}` is not for files to set", name.as_bstr()).into());
     }
     Ok(name.as_bstr())

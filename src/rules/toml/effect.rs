@@ -12,7 +12,7 @@ use super::permission::{self, Account};
 use super::read::{Cx, Entry, Reported, Value};
 use super::text::sketch;
 use crate::ids::{LinkName, Tag};
-use crate::properties::{Properties, PropertyError};
+use crate::properties::{Properties, PropertyError, READ_ONLY};
 use crate::rules::ir::{Access, Dump, Effect, ListOp, StringEscape, log_level};
 use crate::rules::template::Template;
 
@@ -22,22 +22,6 @@ pub const FINAL_KEYS: &[&str] =
 
 /// The keys of `write`.
 pub const WRITE_KEYS: &[&str] = &["attr", "sysctl"];
-
-/// Properties that describe the device or the event itself.
-pub const READ_ONLY: &[&str] = &[
-    "ACTION",
-    "DEVLINKS",
-    "DEVNAME",
-    "DEVPATH",
-    "DEVTYPE",
-    "DRIVER",
-    "IFINDEX",
-    "MAJOR",
-    "MINOR",
-    "SEQNUM",
-    "SUBSYSTEM",
-    "TAGS",
-];
 
 /// How a list can be changed: the keys of a table in the place of a value that is added.
 pub const LIST_KEYS: &[&str] = &["set", "add", "remove"];

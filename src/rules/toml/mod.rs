@@ -30,7 +30,7 @@ mod text;
 
 pub use command::IMPORT_KEYS;
 pub use condition::{CONDITION_KEYS, PARENT_KEYS, TEST_KEYS as VALUE_KEYS};
-pub use effect::{FINAL_KEYS, LABEL_KEYS, LIST_KEYS, OPTIONS, PROPERTY_KEYS, READ_ONLY, WRITE_KEYS};
+pub use effect::{FINAL_KEYS, LABEL_KEYS, LIST_KEYS, OPTIONS, PROPERTY_KEYS, WRITE_KEYS};
 pub use known::{AccountFiles, Accounts, Known, SystemAccounts, Timed, accounts_of};
 pub use print::{print_file, print_rule};
 pub use rule::{FILE_KEYS, RULE_KEYS};

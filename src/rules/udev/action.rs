@@ -4,12 +4,12 @@ use bstr::{BStr, BString, ByteSlice};
 
 use super::asks;
 use super::codes;
-use super::keys::{self, Key};
+use super::keys::Key;
 use super::lex::{Operator, Token};
 use super::line::{Cx, Lost, Parts};
 use crate::config::ResolveNames;
 use crate::ids::Tag;
-use crate::properties::Properties;
+use crate::properties::{Properties, READ_ONLY};
 use crate::rules::ir::{Command, Dump, Effect, ListOp, Mode, Principal, StringEscape, log_level};
 use crate::rules::template::{Limit, Template};
 use crate::text::{c_integer, space};
@@ -135,7 +135,7 @@ fn name(cx: &mut Cx<'_>, token: &Token<'_>) -> Result<Template, Lost> {
 
 fn property(cx: &mut Cx<'_>, token: &Token<'_>, key: &BStr, operator: Operator) -> Result<Effect, Lost> {
     let span = token.attribute.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
-    if keys::READ_ONLY.iter().any(|name| name.as_bytes() == key.as_bytes()) {
+    if READ_ONLY.iter().any(|name| name.as_bytes() == key.as_bytes()) {
         let message = format!("`{key}` can't be set: it says what the device is");
         return Err(cx.lost(codes::READ_ONLY_PROPERTY, message, &span, "choose another name"));
     }

@@ -253,22 +253,6 @@ pub const BUILTINS: &[&str] = &[
     "usb_id",
 ];
 
-/// Properties that no rule sets.
-pub const READ_ONLY: &[&str] = &[
-    "ACTION",
-    "DEVLINKS",
-    "DEVNAME",
-    "DEVPATH",
-    "DEVTYPE",
-    "DRIVER",
-    "IFINDEX",
-    "MAJOR",
-    "MINOR",
-    "SEQNUM",
-    "SUBSYSTEM",
-    "TAGS",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +271,6 @@ mod tests {
             }
         }
         assert!(find(b"kernel").is_none());
-        assert!(BUILTINS.is_sorted() && READ_ONLY.is_sorted());
+        assert!(BUILTINS.is_sorted());
     }
 }
