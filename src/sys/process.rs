@@ -1,8 +1,9 @@
 //! Owns running a program to its end: no shell, its own process group, output drained, a deadline, never a zombie.
 //!
 //! Standard output is kept up to a limit and standard error's end is kept; both are read all the time, so that a program
-//! that prints much is never held up. After the deadline the whole group gets a signal, and soon after it is killed. A process that the program leaves
-//! behind keeps nobody waiting: once the program itself has ended its output is read for a short grace only.
+//! that prints much is never held up. After the deadline the whole group gets a signal, and soon after it is killed. A
+//! process that the program leaves behind keeps nobody waiting: once the program itself has ended its output is read for a
+//! short grace only.
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
