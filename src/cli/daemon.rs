@@ -22,8 +22,8 @@ use crate::sys::process::{close_inherited_on_exec, heed_inherited_signals};
 
 /// Run the device manager
 ///
-/// In the foreground, until SIGTERM; SIGHUP reloads. Called by the name systemd-udevd it is this verb with --mode standalone. With --link-dir any user may run one: links go below that directory and
-/// nothing else is touched.
+/// In the foreground, until SIGTERM; SIGHUP reloads. Called by the name systemd-udevd it is this verb with --mode standalone. With
+/// --link-dir any user may run one: links go below that directory and nothing else is touched.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// How to stand to udevd; auto: companion where a udevd runs, else standalone
@@ -64,7 +64,7 @@ impl Options {
         let when = |word: &String| config::ResolveNames::WORDS.iter().find(|(known, _)| known == word);
         Typed {
             log_level: level.or(self.debug.then_some(tracing::Level::DEBUG)),
-            children_max: self.children_max.map(|count| NonZeroUsize::new(count.min(WORKERS_MAX))),
+            children_max: self.children_max.map(|count| NonZeroUsize::new(count.min(config::MOST_WORKERS))),
             exec_delay: self.exec_delay,
             event_timeout: self.event_timeout,
             timeout_signal: self.timeout_signal,
@@ -72,9 +72,6 @@ impl Options {
         }
     }
 }
-
-/// More threads than that wait for each other.
-const WORKERS_MAX: usize = 1024;
 
 fn span(text: &str) -> Result<Duration, String> {
     value::time_span(text).ok_or_else(|| "write a number of seconds, or numbers with units: 1min 30s".into())

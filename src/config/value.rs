@@ -102,19 +102,9 @@ pub(super) fn duration_or_none(value: &DeValue<'_>) -> Result<Duration, Wrong> {
     if is_none { Ok(Duration::ZERO) } else { duration(value) }
 }
 
-/// A time as systemd's tools write it, `90`, `1min 30s`: a number of seconds, or numbers with units.
+/// A time as systemd's tools write it, `90`, `1min 30s`, and at most a day.
 pub fn time_span(text: &str) -> Option<Duration> {
-    let mut seconds = 0.0;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let unit = rest.get(number..)?.trim_start();
-        let end = unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(unit.len());
-        seconds += with_unit(&format!("{}{}", rest.get(..number)?, unit.get(..end)?))?;
-        rest = unit.get(end..)?.trim_start();
-    }
-    let is_one = !text.trim().is_empty() && seconds <= LONGEST;
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| is_one)
+    crate::text::time_span(text).filter(|span| span.as_secs_f64() <= LONGEST)
 }
 
 fn as_seconds(whole: i64) -> f64 {

@@ -8,14 +8,13 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStringExt;
 
-use bstr::{BString, ByteSlice};
+use bstr::BString;
 
 use super::link_file::LinkFile;
 use super::values::address;
 use crate::diag::SourceFile;
 use crate::machine;
 use crate::roots::Roots;
-use crate::text::split_command;
 
 /// Policies, and whether they give further names too.
 const POLICIES: [(&str, bool); 7] = [
@@ -48,12 +47,11 @@ pub(super) fn link_files(roots: &Roots) -> BTreeMap<OsString, LinkFile> {
     out
 }
 
-fn values(line: &[u8]) -> Vec<BString> {
-    let value = |word: BString| {
-        let (key, value) = word.split_once_str(b"=")?;
-        (key.replace(b"-", b"_") == b"net.ifname_policy").then(|| BString::from(value))
+fn values(line: &[u8]) -> impl Iterator<Item = BString> {
+    let policies = |(key, value): (BString, Option<BString>)| {
+        value.filter(|_| machine::is_same_key(&key, b"net.ifname_policy"))
     };
-    split_command(line).into_iter().filter_map(value).collect()
+    machine::command_line_words(line).filter_map(policies)
 }
 
 /// The name of the file, and what it says.
@@ -117,9 +115,10 @@ mod tests {
             assert_eq!(shown.unwrap_or_default(), expected, "{value}");
         }
         assert_eq!(
-            values(b"ro net.ifname-policy=mac rd.net.ifname_policy=path net.ifname_policy=slot"),
+            values(b"ro net.ifname-policy=mac rd.net.ifname_policy=path net.ifname_policy=slot")
+                .collect::<Vec<_>>(),
             ["mac", "slot"]
         );
-        assert_eq!(values(b"ro net.ifname_policy"), [""; 0]);
+        assert_eq!(values(b"ro net.ifname_policy").count(), 0);
     }
 }

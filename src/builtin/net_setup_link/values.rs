@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use bstr::{BString, ByteSlice};
 
 use crate::text::space::is_space;
-use crate::text::{self, c_escape, c_integer};
+use crate::text::{self, c_escape, c_integer, time_span};
 
 /// Lengths that a hardware address can have: IPv4 tunnels, Ethernet, IPv6 tunnels, InfiniBand.
 const ADDRESS_LENGTHS: [usize; 4] = [4, 6, 16, 20];
@@ -84,49 +84,9 @@ fn amount(text: &str) -> Option<(Amount<'_>, &str)> {
     Some((Amount { whole: whole.parse().ok()?, fraction }, after))
 }
 
-/// Units of time in microseconds, longest name first where one begins with another.
-const UNITS: [(&str, u64); 22] = [
-    ("microseconds", 1),
-    ("microsecond", 1),
-    ("milliseconds", 1_000),
-    ("millisecond", 1_000),
-    ("seconds", 1_000_000),
-    ("second", 1_000_000),
-    ("minutes", 60_000_000),
-    ("minute", 60_000_000),
-    ("hours", 3_600_000_000),
-    ("hour", 3_600_000_000),
-    ("usec", 1),
-    ("msec", 1_000),
-    ("sec", 1_000_000),
-    ("min", 60_000_000),
-    ("hr", 3_600_000_000),
-    ("us", 1),
-    ("µs", 1),
-    ("μs", 1),
-    ("ms", 1_000),
-    ("s", 1_000_000),
-    ("m", 60_000_000),
-    ("h", 3_600_000_000),
-];
-
 /// A span of time (`systemd.time(7)`) in microseconds: `1ms`, `2s 500ms`; a number alone is seconds.
 pub(super) fn microseconds(text: &[u8]) -> Option<u64> {
-    let mut rest = text.to_str().ok()?;
-    let mut total = 0_u64;
-    loop {
-        let (amount, after) = amount(rest)?;
-        let after = after.trim_start();
-        let is_unit = |name: &str| {
-            after.strip_prefix(name).is_some_and(|r| !r.starts_with(|c: char| c.is_alphabetic()))
-        };
-        let (name, factor) = UNITS.into_iter().find(|(name, _)| is_unit(name)).unwrap_or(("", 1_000_000));
-        total = total.checked_add(amount.times(factor)?)?;
-        rest = after.get(name.len()..)?.trim_start();
-        if rest.is_empty() {
-            return Some(total);
-        }
-    }
+    u64::try_from(time_span(text.to_str().ok()?)?.as_micros()).ok()
 }
 
 /// A hardware address: `12:34:56:78:90:ab`, `12-34-…`, `1234.5678.90ab`, or the address of a tunnel's end.

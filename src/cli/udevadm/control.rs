@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::device::Machine;
-use super::seconds::{FOREVER, seconds};
 use super::{Ended, Refused, credentials, queue, reason, truth};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
+use crate::text::{FOREVER, time_span};
 
 /// Tell the device manager what to do
 #[derive(Debug, clap::Args)]
@@ -126,7 +126,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     if let Some(extra) = options.extra.first() {
         return Err(Refused::new(format!("Extraneous argument: {extra}")));
     }
-    let timeout = seconds(&options.timeout).ok_or_else(|| {
+    let timeout = time_span(&options.timeout).ok_or_else(|| {
         Refused::new(format!("Failed to parse timeout value '{}': Invalid argument", options.timeout))
     })?;
     // a timeout of zero is none

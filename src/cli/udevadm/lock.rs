@@ -22,11 +22,11 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::{major, makedev, minor};
 
 use super::device::Machine;
-use super::seconds::{FOREVER, seconds};
 use super::{Ended, Refused, reason};
 use crate::cli::context::Context;
 use crate::roots::Roots;
 use crate::sys::{btrfs, process};
+use crate::text::{FOREVER, time_span};
 
 /// Run a command while block devices are locked
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ struct Disk {
 pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> Ended {
     let patience = match &options.timeout {
         None => FOREVER,
-        Some(text) => seconds(text)
+        Some(text) => time_span(text)
             .ok_or_else(|| Refused::new(format!("Failed to parse --timeout= parameter: {text}")))?,
     };
     match (options.print, options.command.is_empty()) {

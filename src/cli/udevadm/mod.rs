@@ -31,7 +31,6 @@ mod lock;
 mod look;
 mod monitor;
 mod queue;
-mod seconds;
 mod select;
 mod settle;
 mod test;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::device::Machine;
-use super::seconds::seconds;
 use super::{Ended, Refused, queue};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
+use crate::text::time_span;
 
 /// Wait until no event is left
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub(super) struct Options {
 
 /// Runs the verb.
 pub(super) fn run(options: &Options, context: &Context) -> Ended {
-    let timeout = seconds(&options.timeout).ok_or_else(|| {
+    let timeout = time_span(&options.timeout).ok_or_else(|| {
         Refused::new(format!("Failed to parse timeout value '{}': Invalid argument", options.timeout))
     })?;
     let machine = Machine::new(context);

@@ -15,10 +15,11 @@ use super::device::{Known, Machine, bytes};
 use super::listen::{Listener, Source};
 use super::locate::{self, Below};
 use super::select::{Filters, Kind, Wanted};
-use super::{Ended, Refused, queue, reason, seconds, select};
+use super::{Ended, Refused, queue, reason, select};
 use crate::cli::context::Context;
 use crate::daemon::control::udev::packet::Message;
 use crate::ids::Action;
+use crate::text::time_span;
 
 /// Ask the kernel to send an event for devices that are there
 #[derive(Debug, clap::Args)]
@@ -111,7 +112,7 @@ pub(super) fn run(options: &Options, context: &Context, out: &mut dyn Write) -> 
 }
 
 fn wait_for_daemon(machine: &Machine, seconds: &str) -> Result<(), Refused> {
-    let timeout = seconds::seconds(seconds).ok_or_else(|| {
+    let timeout = time_span(seconds).ok_or_else(|| {
         Refused::new(format!("Failed to parse timeout value '{seconds}': Invalid argument"))
     })?;
     let end = Instant::now().checked_add(timeout);

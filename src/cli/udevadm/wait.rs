@@ -11,10 +11,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::device::Machine;
 use super::listen::{Listener, Source};
-use super::seconds::seconds;
 use super::{Ended, Refused, locate, queue, reason, truth};
 use crate::cli::context::Context;
 use crate::cli::device_arg::{below_dev, below_sys};
+use crate::text::time_span;
 
 /// Wait until devices or links are there, or gone
 #[derive(Debug, clap::Args)]
@@ -86,7 +86,7 @@ pub(super) fn run(options: &Options, context: &Context) -> Ended {
     let refused = |text: String| Err(Refused::new(text));
     let timeout = match &options.timeout {
         None => None,
-        Some(text) => match seconds(text) {
+        Some(text) => match time_span(text) {
             Some(timeout) => Some(timeout),
             None => return refused(format!("Failed to parse -t/--timeout= parameter: {text}")),
         },

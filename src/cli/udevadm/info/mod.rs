@@ -20,6 +20,7 @@ use super::look::Look;
 use super::select::{Filters, Kind, Wanted};
 use super::{Ended, Refused};
 use crate::cli::context::Context;
+use crate::text::time_span;
 use show::Form;
 
 /// What is asked of a device.
@@ -226,7 +227,7 @@ fn unknown(argument: &OsString, missing: Missing) -> Refused {
 
 fn waited(options: &Options, machine: &Machine, known: Known) -> Result<Known, Refused> {
     let Some(seconds) = &options.wait_for_initialization else { return Ok(known) };
-    let patience = super::seconds::seconds(seconds)
+    let patience = time_span(seconds)
         .ok_or_else(|| Refused::new(format!("Failed to parse timeout value: {seconds}")))?;
     if patience.is_zero() {
         return Ok(known);

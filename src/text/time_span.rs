@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 /// What `infinity` stands for: longer than any machine runs.
-pub(super) const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+pub const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// A time as systemd writes it (systemd.time(7)): seconds, or numbers with units from `us` to `y`, which are added.
-pub(super) fn seconds(text: &str) -> Option<Duration> {
+/// A time as systemd writes it (systemd.time(7)): seconds, or numbers with units from `us` to `y`, which are added; `infinity` is
+/// [`FOREVER`]. `None` for anything else, and for what 64 bits of microseconds do not hold.
+pub fn time_span(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest == "infinity" {
         return Some(FOREVER);
@@ -26,6 +27,7 @@ pub(super) fn seconds(text: &str) -> Option<Duration> {
 /// One number with its unit, in microseconds, and what is behind it.
 fn part(text: &str) -> Option<(u64, &str)> {
     let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let text = text.strip_prefix('+').unwrap_or(text);
     let (whole, after) = text.split_at_checked(digits(text))?;
     let (fraction, after) = match after.strip_prefix('.') {
         // a point is not the end of a number
@@ -97,7 +99,9 @@ mod tests {
             ("infinity", Some(4_294_967_295.0)),
             ("x", None),
             ("", None),
+            ("+1", Some(1.0)),
             ("-5", None),
+            ("++1", None),
             ("5.", None),
             (".", None),
             ("1.2.3", None),
@@ -107,7 +111,7 @@ mod tests {
             ("99999999999999999999", None),
             ("99999999999999", None),
         ] {
-            assert_eq!(seconds(text).map(|time| time.as_secs_f64()), expected, "{text}");
+            assert_eq!(time_span(text).map(|time| time.as_secs_f64()), expected, "{text}");
         }
     }
 }
